@@ -26,11 +26,11 @@ from prefect.states import Crashed, State
 from config.secrets import masked
 from flows.prefect_run import PrefectRun
 from tasks.domain.errors import AdceError
+from tasks.domain.limits.servers import Server
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.reasons import Limit
 from tasks.domain.wording import duration
 from tasks.ledger.leases import Leases
-from tasks.ledger.runs import Server
 from tasks.run.shutdown import Shutdown
 from tasks.upstream.buckets import server_address
 

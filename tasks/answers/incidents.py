@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from config.models import Config, Priority
+from tasks.answers.recorded import is_of
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.event_path import PathState
 from tasks.domain.incidents import LEAST_ATTEMPTS, Fact, Kind
-from tasks.domain.limits.pauses import Phase, all_trusted
-from tasks.domain.metrics import GAPS, OLDEST, QUEUE, Series, series_of
+from tasks.domain.limits.pauses import Pause, Phase, all_trusted
+from tasks.domain.limits.servers import two_servers
+from tasks.domain.metrics import CRITICAL_FILES, CRITICAL_OLDEST, GAPS, Series, series_of
 from tasks.domain.wording import plural, utc
 from tasks.ledger import Ledger
+from tasks.ledger.leases import unplanned_since, uses_since
 from tasks.observe.scope import path_of
 
-_SHORT, _LONG, _DAY = timedelta(minutes=15), timedelta(hours=6), timedelta(days=1)
+_SHORT, _LONG, _DAY, _WEEK = timedelta(minutes=15), timedelta(hours=6), timedelta(days=1), timedelta(days=7)
+_INTERVALS = 2  # within which runs of two servers are compared
 _MOST_UNREAD = 1000
+_MOST_MISSED = 0.01  # share of the events of a day
+_OF_EVENTS = (Kind.EVENT_PATH, Kind.MISSED_EVENTS, Kind.DEAD_LETTERS)
 _LOST, _UNREADABLE = (GapKind.VANISHED, GapKind.SHRUNK), (GapKind.UNREADABLE,)
 
 
@@ -24,29 +30,57 @@ def facts_of(config: Config, ledger: Ledger, now: datetime) -> list[Fact]:
     """The facts that the ledger has at `now`, all as of one moment."""
 
     def read() -> list[Fact]:
-        return [
+        pauses = all_trusted(ledger.pauses.current(), config, now)
+        found = (
             *_reconcile(ledger, now),
-            *_paused(config, ledger, now),
+            *_cycle(ledger, now),
+            _servers(config, ledger, now),
+            *_paused(config, pauses, now),
+            *_breakers(config, pauses, now),
             *_failures(config, ledger, now),
             *_critical_failures(config, ledger, now),
+            *_checks(config, ledger, now),
             *_last_look(config, ledger, now),
             *_events(ledger, now),
-        ]
+            *_of_nothing(config, ledger),
+        )
+        return [fact if _is_asked(config, fact.scope) else fact._replace(value=0) for fact in found]
 
     return ledger.database.read_together(read)
 
 
 def _reconcile(ledger: Ledger, now: datetime) -> Iterator[Fact]:
+    """How long ago the last reconcile ended; if none has, how long ago the first run began."""
     if finished := ledger.looks.finished():
-        waited = (now - finished).total_seconds()
-        yield Fact(Kind.NO_RECONCILE, "", waited, reason=f"the last one ended {utc(finished)}")
+        yield Fact(
+            Kind.NO_RECONCILE, "", (now - finished).total_seconds(), reason=f"the last one ended {utc(finished)}"
+        )
+    elif began := ledger.runs.first_began():
+        yield Fact(Kind.NO_RECONCILE, "", (now - began).total_seconds(), reason="none has ended yet")
 
 
-def _paused(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
+def _cycle(ledger: Ledger, now: datetime) -> Iterator[Fact]:
+    """How long the last reconcile took to plan, or the one at work has taken so far if that is more."""
+    last, begun = ledger.runs.last_cycle(), unplanned_since(ledger.database)
+    so_far = (now - begun).total_seconds() if begun else 0.0
+    if begun and so_far > (last[1] if last else 0.0):
+        yield Fact(Kind.SLOW_CYCLE, "", so_far, reason=f"the one at work since {utc(begun)} has no plan yet")
+    elif last:
+        yield Fact(Kind.SLOW_CYCLE, "", last[1], reason=f"the last one began {utc(last[0])}")
+
+
+def _servers(config: Config, ledger: Ledger, now: datetime) -> Fact:
+    """Do runs of two Prefect servers use this ledger?"""
+    since = now - _INTERVALS * config.reconcile.interval
+    both = two_servers(uses_since(ledger.database, since))
+    reason = f"{both[0].address} and {both[1].address} both have a rate bucket for the same rate" if both else ""
+    return Fact(Kind.SERVERS, "", both is not None, reason=reason)
+
+
+def _paused(config: Config, pauses: Mapping[str, Pause], now: datetime) -> Iterator[Fact]:
     """For how long each source has been paused after refusals, at any of its addresses."""
-    pauses = all_trusted(ledger.pauses.current(), config, now)
     for name in config.sources:
-        on = [one for one in pauses.values() if one.name.partition("@")[0] == name and one.phase(now) != Phase.CLOSED]
+        on = [one for one in pauses.values() if _of(one) == name and one.phase(now) != Phase.CLOSED]
         known = [(one.since, one.reason) for one in on if one.since]
         if known:
             since, reason = min(known)
@@ -55,30 +89,55 @@ def _paused(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
             yield Fact(Kind.SOURCE_PAUSED, name, 0)
 
 
+def _breakers(config: Config, pauses: Mapping[str, Pause], now: datetime) -> Iterator[Fact]:
+    """How often the circuit breaker of each dataset's scraper has opened within a day, of its variants the worst."""
+    opened: dict[str, tuple[int, str]] = {}
+    for one in pauses.values():
+        found = sum(at > now - _DAY for at in one.openings), one.reason
+        opened[_of(one)] = max(opened.get(_of(one), (0, "")), found)
+    for name, dataset in config.datasets.items():
+        count, reason = opened.get(name, (0, ""))
+        yield Fact(Kind.BREAKER, f"{dataset.source}/{name}", count, reason=reason)
+
+
+def _of(pause: Pause) -> str:
+    """The source or dataset of a pause, which may be one at the address of a rollout."""
+    return pause.name.partition("@")[0]
+
+
 def _failures(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
     """The share of attempts that failed: the smaller of those of both windows, so that a burst alone is not enough."""
     lately, for_long = (ledger.attempts.ended_since(now - window) for window in (_SHORT, _LONG))
     for source in config.sources:
-        if source not in lately:
-            continue  # nothing was asked
-        shares = [failed / (stored + failed) for stored, failed in (lately[source], for_long[source])]
-        stored, failed = for_long[source]
-        is_enough = stored + failed >= LEAST_ATTEMPTS
-        reason = f"{failed:,} of {plural(stored + failed, 'attempt')} of 6 hours failed"
-        yield Fact(Kind.FAILURES, source, min(shares) if is_enough else 0, failed, reason)
+        stored, failed = for_long.get(source, (0, 0))
+        if stored + failed < LEAST_ATTEMPTS:
+            yield Fact(Kind.FAILURES, source, 0)
+        elif source in lately:  # else nothing was asked
+            share = min(lost / (kept + lost) for kept, lost in (lately[source], (stored, failed)))
+            reason = f"{failed:,} of {plural(stored + failed, 'attempt')} of 6 hours failed"
+            yield Fact(Kind.FAILURES, source, share, failed, reason)
 
 
 def _critical_failures(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
     """How often a CRITICAL file has failed in a row within a day, of each dataset the one that failed most often."""
-    worst = ledger.attempts.failed_in_a_row(Priority.CRITICAL.value, now - _DAY)
+    worst = ledger.failures.in_a_row(Priority.CRITICAL.value, now - _DAY)
     for name, dataset in config.datasets.items():
         count, key, files = worst.get(name, (0, "", 0))
         yield Fact(Kind.CRITICAL_FAILURES, f"{dataset.source}/{name}", count, files, key)
 
 
+def _checks(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
+    """How many of the last bodies of each dataset have failed their check one after another, within a week."""
+    bad = ledger.failures.failed_checks(now - _WEEK)
+    for name, dataset in config.datasets.items():
+        bodies, error = bad.get(name, (0, ""))
+        yield Fact(Kind.CHECKS, f"{dataset.source}/{name}", bodies, bodies, error)
+
+
 def _last_look(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
-    """What the last look at the whole lake has found; nothing if none is recorded."""
-    if ledger.looks.last() is None:
+    """What the last look at the whole lake has found; nothing if none is recorded of this lake."""
+    look = ledger.looks.last()
+    if look is None or not is_of(look, config):
         return
     gauges = ledger.looks.gauges()
     for name, dataset in config.datasets.items():
@@ -86,14 +145,17 @@ def _last_look(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
         for kind, wrong in ((Kind.LOST, _LOST), (Kind.UNREADABLE, _UNREADABLE)):
             count = sum(gauges.get(series_of(GAPS, **labels, kind=one.value), 0) for one in wrong)
             yield Fact(kind, f"{dataset.source}/{name}", count, round(count))
-    yield _critical_gap(gauges, now)
+        yield _critical_gap(gauges, labels, now)
 
 
-def _critical_gap(gauges: Mapping[Series, float], now: datetime) -> Fact:
-    priority = Priority.CRITICAL.value
-    oldest, files = (gauges.get(series_of(gauge, priority=priority)) for gauge in (OLDEST, QUEUE))
-    waits = 0.0 if oldest is None else now.timestamp() - oldest
-    return Fact(Kind.CRITICAL_GAP, "", waits, round(files or 0))
+def _critical_gap(gauges: Mapping[Series, float], labels: Mapping[str, str], now: datetime) -> Fact:
+    """For how long the CRITICAL file of a dataset has been missing that was detected first."""
+    oldest, files = (gauges.get(series_of(gauge, **labels)) for gauge in (CRITICAL_OLDEST, CRITICAL_FILES))
+    scope = f"{labels['source']}/{labels['dataset']}"
+    if oldest is None:
+        return Fact(Kind.CRITICAL_GAP, scope, 0)
+    reason = f"the first one was detected {utc(datetime.fromtimestamp(oldest, UTC))}"
+    return Fact(Kind.CRITICAL_GAP, scope, now.timestamp() - oldest, round(files or 0), reason)
 
 
 def _events(ledger: Ledger, now: datetime) -> Iterator[Fact]:
@@ -104,7 +166,25 @@ def _events(ledger: Ledger, now: datetime) -> Iterator[Fact]:
     path = path_of(ledger, watch, now)
     if path.state is not PathState.UNPROVED:
         yield Fact(Kind.EVENT_PATH, "", path.state is PathState.BROKEN, reason=path.reason)
-    missed = sum(ledger.announcements.missed(now.date()).values())
-    yield Fact(Kind.MISSED_EVENTS, "", missed, missed, "of today, in UTC")
+    today = now.astimezone(UTC).date()
+    missed, taken = sum(ledger.announcements.missed(today).values()), ledger.announcements.taken(today)
+    reason = f"of {plural(missed + taken, 'event')} today, in UTC"
+    yield Fact(Kind.MISSED_EVENTS, "", missed, missed, reason, most=_MOST_MISSED * (missed + taken))
     unread = [one for one in ledger.unread_messages.newest(_MOST_UNREAD) if one.at > now - _DAY]
     yield Fact(Kind.DEAD_LETTERS, "", len(unread), reason=unread[0].reason if unread else "")
+
+
+def _of_nothing(config: Config, ledger: Ledger) -> Iterator[Fact]:
+    """That incidents are over of what the settings have no longer: a source, a dataset, or the queue of events."""
+    for one in ledger.incidents.open():
+        is_watched = one.kind not in _OF_EVENTS or config.events.queue is not None
+        if not (is_watched and _is_asked(config, one.scope)):
+            yield Fact(one.kind, one.scope, 0)
+
+
+def _is_asked(config: Config, scope: str) -> bool:
+    """Do the settings have the source or dataset of a scope, and is it enabled?"""
+    source, _, dataset = scope.partition("/")
+    of_source, of_dataset = config.sources.get(source), config.datasets.get(dataset)
+    is_source_asked = not source or (of_source is not None and of_source.enabled)
+    return is_source_asked and (not dataset or (of_dataset is not None and of_dataset.enabled))

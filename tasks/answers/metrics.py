@@ -25,6 +25,8 @@ from tasks.domain.metrics import (
     CATALOGUE,
     CELLS,
     COMPLETE_UNTIL,
+    CRITICAL_FILES,
+    CRITICAL_OLDEST,
     DEFERRED,
     EVENT_PATH,
     GAPS,
@@ -61,7 +63,7 @@ from tasks.observe.scope import path_of
 log = logging.getLogger(__name__)
 
 _LATELY = timedelta(minutes=1)
-_COUNTED_BY_A_LOOK = (CELLS, GAPS, DEFERRED, UNREAD, UNKNOWN, LAKE_FILES, LAKE_BYTES, QUEUE)
+_COUNTED_BY_A_LOOK = (CELLS, GAPS, DEFERRED, UNREAD, UNKNOWN, LAKE_FILES, LAKE_BYTES, QUEUE, CRITICAL_FILES)
 
 M = TypeVar("M", bound=Metric)
 Values = dict[Metric, dict[tuple[str, ...], float]]
@@ -128,7 +130,7 @@ def _last_look(config: Config, ledger: Ledger) -> Values:
         LOOK_TIME: {(): look.taken_at.timestamp()},
         VERIFIED_SINCE: {(): look.listed_since.timestamp()},
         **_values(config, _COUNTED_BY_A_LOOK, gauges),
-        **_values(config, (OLDEST, COMPLETE_UNTIL), gauges, are_counts=False),
+        **_values(config, (OLDEST, CRITICAL_OLDEST, COMPLETE_UNTIL), gauges, are_counts=False),
     }
 
 

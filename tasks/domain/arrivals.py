@@ -59,6 +59,9 @@ class Fate(StrEnum):
     UNREADABLE = "unreadable"  # it is no message of S3, or the lake refuses to tell of its object
 
 
+OF_THE_LAKE = (Fate.APPLIED, Fate.ALREADY_KNOWN, Fate.OWN)  # of messages that tell of a file of the lake
+
+
 class Event(NamedTuple):
     """A change of one object. Text that the message does not have is empty."""
 

@@ -367,6 +367,12 @@ class Fact(NamedTuple):
     value: float
     files: int = 0  # how many are concerned
     reason: str = ""  # the cause, as a clause; without secrets
+    most: float | None = None  # a limit that counts where it is lower than that of the condition
+
+    @property
+    def told(self) -> tuple[float, int, str]:
+        """What an incident tells of it."""
+        return self.value, self.files, self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,14 +515,15 @@ class _Step:
     def observe(self, fact: Fact) -> None:
         """Begins, opens, clears or closes the incident of a fact."""
         place = fact.kind, fact.scope
-        holds = fact.value > self._settings.limit_of(*place)
+        limit = self._settings.limit_of(*place)
+        holds = fact.value > (limit if fact.most is None else min(limit, fact.most))
         condition, incident = BY_KIND[fact.kind], self._live.get(place)
         self._known.add(place)
         if incident is None and not holds:
             return
         incident = incident or Incident(self._new_id(), *place, began=self._now)
         if holds:
-            if (incident.cleared, incident[-3:]) != (None, fact[2:]):
+            if (incident.cleared, incident[-3:]) != (None, fact.told):
                 incident = incident._replace(cleared=None, value=fact.value, files=fact.files, reason=fact.reason)
             if incident.opened is None and self._now - incident.began >= condition.holds_for:
                 incident = incident._replace(opened=self._now)

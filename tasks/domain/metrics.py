@@ -218,6 +218,13 @@ OLDEST = Gauge(
     (PRIORITY,),
     Unit.TIMESTAMP,
 )
+CRITICAL_FILES = Gauge("adce_critical_files", "Files of priority CRITICAL that wait to be fetched.", _BOTH)
+CRITICAL_OLDEST = Gauge(
+    "adce_critical_oldest_detection_timestamp_seconds",
+    "When that CRITICAL file was detected that waits for the longest time.",
+    _BOTH,
+    Unit.TIMESTAMP,
+)
 
 # What the ledger says now
 LAST_RUN = Gauge(

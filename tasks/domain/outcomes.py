@@ -100,6 +100,11 @@ class FileOutcome:
         return "absent" if self.absent and not self.unfinished else self.outcome
 
     @property
+    def is_fault(self) -> bool:
+        """Has it failed, although the source may have the file?"""
+        return self.outcome is Outcome.FAILED and not self.absent
+
+    @property
     def is_in_lake(self) -> bool:
         """Does the lake have a good version of the file now?"""
         return self.outcome in IN_LAKE

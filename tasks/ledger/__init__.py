@@ -21,6 +21,7 @@ from tasks.ledger.corrections import Corrections
 from tasks.ledger.database import Database, UtcSeconds, metadata
 from tasks.ledger.disagreements import Disagreements, disagreements_table
 from tasks.ledger.events import Events
+from tasks.ledger.failures import Failures
 from tasks.ledger.figures import Figures
 from tasks.ledger.fills import Fills
 from tasks.ledger.games import Games
@@ -77,7 +78,10 @@ class Ledger:
         self.sendings = Sendings(database, self.totals)
         self.incidents = Incidents(database)
         self.alert_targets = AlertTargets(database)
-        self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals, self.announcements)
+        self.failures = Failures(database)
+        self.fills = Fills(
+            database, self.attempts, self.failures, self.objects, self.absences, self.totals, self.announcements
+        )
 
     def close(self) -> None:
         """Closes the database."""
@@ -129,6 +133,7 @@ class Ledger:
             self.announcements.prune(connection, before)
             self.objects.prune(connection, before)
             self.incidents.prune(connection, before)
+            self.failures.prune(connection, before)
             return self.attempts.prune(connection, before)
 
         return self.database.write(write)

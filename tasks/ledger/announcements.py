@@ -35,6 +35,12 @@ missed_events_table = sa.Table(
     sa.Column("folder", sa.String, primary_key=True),
     sa.Column("count", sa.Integer, nullable=False),
 )
+events_taken_table = sa.Table(
+    "events_taken",
+    metadata,
+    sa.Column("day", sa.String, primary_key=True),  # in UTC
+    sa.Column("count", sa.Integer, nullable=False),
+)
 watches_table = sa.Table(
     "watches",
     metadata,
@@ -210,9 +216,21 @@ class Announcements:
             }
         )
 
+    def count_taken(self, connection: sa.Connection, day: date, count: int) -> None:
+        """Counts, in an open transaction, messages of a day (in UTC) that told of a file of the lake."""
+        row = {"day": day.isoformat(), "count": count}
+        more = {"count": "events_taken.count + excluded.count"}
+        self.database.upsert(connection, events_taken_table, [row] if count else [], more)
+
+    def taken(self, day: date) -> int:
+        """How many messages of a day (in UTC) told of a file of the lake."""
+        query = sa.select(events_taken_table.c["count"]).where(events_taken_table.c.day == day.isoformat())
+        return self.database.read(lambda connection: connection.execute(query).scalar() or 0)
+
     def prune(self, connection: sa.Connection, before: datetime) -> None:
-        """Deletes, in an open transaction, how many changes no event has told on the days before a time."""
-        connection.execute(missed_events_table.delete().where(missed_events_table.c.day < before.date().isoformat()))
+        """Deletes, in an open transaction, what is counted of the days before a time."""
+        for table in (missed_events_table, events_taken_table):
+            connection.execute(table.delete().where(table.c.day < before.date().isoformat()))
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:

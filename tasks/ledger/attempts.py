@@ -40,6 +40,7 @@ fills_table = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
     sa.Column("stored", sa.Integer, nullable=False, default=0),
     sa.Column("failed", sa.Integer, nullable=False, default=0),
+    sa.Column("absent", sa.Integer, nullable=False, server_default="0"),  # of the failed ones: the source has none
     sa.Column("error", sa.String),
     sa.Index("ix_fills_stored", "source", "ended", sqlite_where=_IS_STORED, postgresql_where=_IS_STORED),
 )
@@ -150,6 +151,7 @@ class Attempts:
             "bytes": sum(o.bytes for o in stored),
             "stored": len(stored),
             "failed": len(failed),
+            "absent": sum(o.absent for o in failed),
             "error": failed[0].error if failed else None,
         }
         row = connection.execute(fills_table.insert().returning(fills_table.c.id), summary).scalar_one()
@@ -256,34 +258,14 @@ class Attempts:
         return [Attempt(*row) for row in self._rows(query)]
 
     def ended_since(self, since: datetime) -> dict[str, tuple[int, int]]:
-        """How many files were stored and how many failed in the fills that began since then, by source."""
+        """How many files were stored and how many failed in the fills that began since then, by source.
+
+        Files that the source does not have are not counted.
+        """
         columns = fills_table.c
-        sums = sa.func.sum(columns.stored), sa.func.sum(columns.failed)
+        sums = sa.func.sum(columns.stored), sa.func.sum(columns.failed - columns.absent)
         query = sa.select(columns.source, *sums).where(columns.started >= since).group_by(columns.source)
         return {source: (stored, failed) for source, stored, failed in self._rows(query) if stored + failed}
-
-    def failed_in_a_row(self, priority: str, since: datetime) -> dict[str, tuple[int, str, int]]:
-        """The most attempts at one file of a priority that failed one after another up to now, by dataset.
-
-        With them come the key of that file, and how many files failed at their last attempt. Attempts of fills that
-        began before `since` do not count.
-        """
-        fill, file = fills_table.c, files_table.c
-        query = (
-            sa.select(fill.dataset, file.key, file.outcome)
-            .join(fills_table, file.fill_id == fill.id)
-            .where(fill.started >= since, fill.priority == priority)
-            .where(file.outcome.in_([outcome.value for outcome in (*IN_LAKE, Outcome.FAILED)]))
-            .order_by(file.id)
-        )
-        in_a_row: dict[tuple[str, str], int] = {}
-        for dataset, key, outcome in self._driver_rows(query):
-            in_a_row[dataset, key] = in_a_row.get((dataset, key), 0) + 1 if outcome == Outcome.FAILED else 0
-        worst: dict[str, tuple[int, str, int]] = {}
-        for (dataset, key), count in in_a_row.items():
-            most, of, files = worst.get(dataset, (0, "", 0))
-            worst[dataset] = (*max((most, of), (count, key)), files + (count > 0))
-        return worst
 
     def any(self) -> bool:
         """Is any fill recorded?"""

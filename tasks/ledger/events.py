@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
-from tasks.domain.arrivals import Fate, LastChange, Unannounced
+from tasks.domain.arrivals import OF_THE_LAKE, Fate, LastChange, Unannounced
 from tasks.domain.assess.states import Examination, LakeObject, LearntBy, Unreadable
 from tasks.domain.metrics import EVENTS, Amounts
 from tasks.domain.plan.plan import Gap
@@ -121,6 +121,8 @@ class Events:
                 amounts = Amounts()
                 for fate, count in told.fates.items():
                     amounts.count(EVENTS, count, fate=fate.value)
+                told_of_files = sum(told.fates.get(fate, 0) for fate in OF_THE_LAKE)
+                self.announcements.count_taken(connection, now.astimezone(UTC).date(), told_of_files)
                 self.totals.add(connection, amounts)
             return told
 

@@ -16,9 +16,8 @@ from tasks.domain.success import Done, DueFile, Longest, Span
 from tasks.ledger.attempts import files_table, fills_table
 from tasks.ledger.database import Database, among
 from tasks.ledger.gaps import gaps_table
-from tasks.ledger.runs import DEATHS, runs_table
+from tasks.ledger.runs import DEATHS, EVERYTHING, runs_table
 
-_EVERYTHING = "everything"  # what a reconcile of the whole lake is about
 _NOT_THERE = [kind.value for kind in (Kind.MISSING, Kind.VANISHED)]
 _FILE, _FILL, _GAP, _RUN = files_table.c, fills_table.c, gaps_table.c, runs_table.c
 _IS_STORED = _FILE.outcome.in_([outcome.value for outcome in IN_LAKE])
@@ -93,7 +92,7 @@ class Figures:
 
     def cycles(self, after: datetime, before: datetime) -> list[float]:
         """How many seconds reconciles of the whole lake took from their start to their plan."""
-        is_one = (_RUN.kind == RECONCILE) & (_RUN.about == _EVERYTHING) & _RUN.cycle_seconds.is_not(None)
+        is_one = (_RUN.kind == RECONCILE) & (_RUN.about == EVERYTHING) & _RUN.cycle_seconds.is_not(None)
         query = sa.select(_RUN.cycle_seconds).where(is_one, _RUN.began.between(after, before))
         return [seconds for (seconds,) in self._rows(query)]
 

@@ -32,6 +32,7 @@ from tasks.ledger.announcements import Announcements
 from tasks.ledger.attempts import Attempts, FillRecord
 from tasks.ledger.corrections import Change, Corrections
 from tasks.ledger.database import Database, delete
+from tasks.ledger.failures import Failures
 from tasks.ledger.gaps import gaps_table
 from tasks.ledger.leases import Leases, release
 from tasks.ledger.objects import Objects
@@ -71,6 +72,7 @@ class Fills:
 
     database: Database
     attempts: Attempts
+    failures: Failures
     objects: Objects
     absences: Absences
     totals: Totals
@@ -101,6 +103,7 @@ class Fills:
             if not end.is_test:
                 gaps = {gap.cell.key: gap for gap in end.gaps}
                 self.attempts.write(connection, end.fill, end.ended, end.outcomes, gaps)
+                self.failures.write(connection, end.fill, end.ended, end.outcomes)
                 told = self.objects.write(connection, end.examinations, end.objects, end.ended, end.own)
                 self.announcements.write_stored(connection, end.new, told, end.ended)
                 stored = [outcome.key for outcome in end.outcomes if outcome.is_in_lake]

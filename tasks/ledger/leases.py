@@ -19,11 +19,13 @@ import sqlalchemy as sa
 from tasks import clock
 from tasks.domain.assess.claims import Claim
 from tasks.domain.errors import BucketError, LedgerError
+from tasks.domain.flow_names import RECONCILE as RECONCILE_FLOW
+from tasks.domain.limits.servers import Server, Use
 from tasks.domain.metrics import RUN_SECONDS, RUNS, Amounts
 from tasks.domain.outcomes import RunEnd, RunPart
 from tasks.ledger.database import Database, among, metadata
 from tasks.ledger.requests import report_requests
-from tasks.ledger.runs import DEATHS, RunRecord, Server, runs_table
+from tasks.ledger.runs import DEATHS, EVERYTHING, RunRecord, runs_table
 from tasks.ledger.totals import Totals
 from tasks.processes import is_gone, own_name
 
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 RECONCILE = "reconcile"  # the name of a lease that only one run can hold at a time
 METRICS = "metrics"  # the same for processes that send metrics, which need not be runs
 ALERTS = "alerts"  # the same for processes that tell of incidents
+_LONGEST_RUN = timedelta(days=1)  # of those that have ended and are compared with others
 _SLACK = 1.0  # seconds by which a clock may be corrected
 _RENEWALS = 3  # how often a lease is renewed in the time that it lasts, or more often if that is long
 _REPORT_EVERY = 10.0  # seconds after which a lease is renewed at the latest, which reports the requests that were sent
@@ -105,6 +108,44 @@ def live_claims(database: Database) -> int:
     return database.read(read)
 
 
+def unplanned_since(database: Database) -> datetime | None:
+    """When the reconcile of the whole lake began that is at work and has not published a plan yet; None without one."""
+
+    def read(connection: sa.Connection) -> datetime | None:
+        table = runs_table.c
+        query = sa.select(table.began, table.process).join(leases_table, leases_table.c.name == table.id)
+        is_one = (table.kind == RECONCILE_FLOW) & (table.about == EVERYTHING) & table.cycle_seconds.is_(None)
+        found = connection.execute(query.where(_alive(database.now(connection)), table.ended.is_(None), is_one))
+        return min((began for began, process in found if not is_gone(process)), default=None)
+
+    return database.read(read)
+
+
+def uses_since(database: Database, since: datetime) -> list[Use]:
+    """The runs that have used the rate buckets of Prefect servers since then, also those that were refused.
+
+    One that has died, or whose lease has lapsed, counts as ended when it began: when it died is not recorded.
+    """
+    table = runs_table.c
+    wanted = sa.select(table.server, table.buckets, table.began, table.ended, table.outcome, table.process)
+    wanted = wanted.where(table.server.is_not(None))
+    ended = wanted.where(table.began >= since - _LONGEST_RUN, table.ended >= since)
+
+    def read(connection: sa.Connection) -> list[Use]:
+        alive = _alive(database.now(connection))
+        at_work = wanted.join(leases_table, leases_table.c.name == table.id).where(alive, table.ended.is_(None))
+        return [_use(*row) for query in (at_work, ended) for row in connection.execute(query)]
+
+    return database.read(read)
+
+
+def _use(
+    server: str, buckets: str, began: datetime, ended: datetime | None, outcome: str | None, process: str | None
+) -> Use:
+    has_died = outcome in DEATHS or (ended is None and is_gone(process))
+    return Use(Server(server, json.loads(buckets)), began, began if has_died else ended)
+
+
 class Leases:
     """The leases and claims of one run. All times are those of Database.now, the clock that all processes share.
 
@@ -151,26 +192,45 @@ class Leases:
             now = self._database.now(connection)
             if server:
                 _refuse_two_servers(connection, server, now)
-            connection.execute(
-                runs_table.insert().values(
-                    id=self.run,
-                    kind=kind,
-                    about=about,
-                    holder=f"{socket.gethostname()} (process {os.getpid()})",
-                    process=own_name(),
-                    flow_run=flow_run,
-                    server=server and server.address,
-                    buckets=server and json.dumps(dict(server.buckets)),
-                    began=datetime.fromtimestamp(now, UTC),
-                )
-            )
+            connection.execute(runs_table.insert().values(self._row(about, flow_run, server, now)))
             connection.execute(leases_table.insert().values(name=self.run, **self._lease(now)))
 
-        self._database.write(write)
+        try:
+            self._database.write(write)
+        except BucketError as error:
+            self._record_refused(about, flow_run, server, str(error))
+            raise
         self._on_lost = on_lost
         self._sure_until = asked + self._lasts
         self._renewing = threading.Thread(target=self._keep, daemon=True, name="leases")
         self._renewing.start()
+
+    def _row(self, about: str, flow_run: str | None, server: Server | None, now: float) -> dict[str, object]:
+        """The columns of a run that begins now."""
+        return {
+            "id": self.run,
+            "kind": self._kind,
+            "about": about,
+            "holder": f"{socket.gethostname()} (process {os.getpid()})",
+            "process": own_name(),
+            "flow_run": flow_run,
+            "server": server and server.address,
+            "buckets": server and json.dumps(dict(server.buckets)),
+            "began": datetime.fromtimestamp(now, UTC),
+        }
+
+    def _record_refused(self, about: str, flow_run: str | None, server: Server | None, why: str) -> None:
+        """Records a run that may not begin, as one that has failed at once."""
+
+        def write(connection: sa.Connection) -> None:
+            row = self._row(about, flow_run, server, self._database.now(connection))
+            end = {"ended": row["began"], "outcome": RunEnd.FAILED.value, "why": why}
+            connection.execute(runs_table.insert().values(row | end))
+            amounts = Amounts()
+            amounts.count(RUNS, flow=self._kind, outcome=RunEnd.FAILED.value)
+            self._totals.add(connection, amounts)
+
+        self._database.write(write)
 
     def take(self, name: str) -> tuple[RunRecord, float] | None:
         """Takes the lease with this name. Returns None, or the run that holds it and the seconds until it ends."""

@@ -23,6 +23,7 @@ pauses_table = sa.Table(
     sa.Column("probe_until", UtcSeconds),
     sa.Column("resumed_at", UtcSeconds),
     sa.Column("since", UtcSeconds),
+    sa.Column("openings", UtcSecondsList, nullable=False, server_default="[]"),
 )
 
 

@@ -10,10 +10,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from tasks.domain.flow_names import RECONCILE
 from tasks.domain.outcomes import RunEnd, RunPart
 from tasks.domain.wording import utc
 from tasks.ledger.database import Database, UtcSeconds, metadata
 
+EVERYTHING = "everything"  # what a reconcile of the whole lake is about
 DEATHS = (RunEnd.DIED, RunEnd.DEATH_REPORTED)
 
 runs_table = sa.Table(
@@ -36,21 +38,6 @@ runs_table = sa.Table(
     sa.Column("cycle_seconds", sa.Double),  # of a reconcile, from its start to its plan
     sa.Index("ix_runs_kind_outcome_ended", "kind", "outcome", "ended"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A Prefect server: its address, for people, and the ids of its rate buckets by name.
-
-    The ids tell servers apart: one server can have several addresses, but every server's database has its own buckets.
-    """
-
-    address: str
-    buckets: Mapping[str, str]
-
-    def doubles_rates_with(self, other: Server) -> bool:
-        """Do both servers have a bucket of their own for the same rate, so that the rate would be spent twice?"""
-        return any(other.buckets.get(name, id) != id for name, id in self.buckets.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +113,18 @@ class Runs:
             return [RunRecord.of(row) for row in rows.values()]
 
         return self.database.read(read)
+
+    def first_began(self) -> datetime | None:
+        """When the first run began that is still recorded."""
+        return self.database.read(first_began)
+
+    def last_cycle(self) -> tuple[datetime, float] | None:
+        """When the last reconcile of the whole lake began that has published a plan, and its seconds until then."""
+        columns = runs_table.c
+        is_one = (columns.kind == RECONCILE) & (columns.about == EVERYTHING) & columns.cycle_seconds.is_not(None)
+        query = sa.select(columns.began, columns.cycle_seconds).where(is_one).order_by(columns.began.desc()).limit(1)
+        row = self.database.read(lambda connection: connection.execute(query).one_or_none())
+        return (row.began, row.cycle_seconds) if row else None
 
     def last_server(self) -> str | None:
         """The address of the Prefect server of the last run, if it had one of its own and not an embedded API."""

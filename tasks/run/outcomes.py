@@ -27,8 +27,7 @@ class Outcomes(Mapping[str, FileOutcome]):
         """Records outcomes of files whose fills were begun."""
         for outcome in outcomes:
             self._last[outcome.key] = outcome
-            is_failure = outcome.outcome is Outcome.FAILED and not outcome.absent
-            (self._failed.add if is_failure else self._failed.discard)(outcome.key)
+            (self._failed.add if outcome.is_fault else self._failed.discard)(outcome.key)
             is_deferred = outcome.outcome is Outcome.DEFERRED
             (self._deferred.add if is_deferred else self._deferred.discard)(outcome.key)
         self.on_change()

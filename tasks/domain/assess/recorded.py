@@ -17,6 +17,8 @@ from tasks.domain.expected.cells import Cell, Partition, Selection
 from tasks.domain.metrics import (
     CELLS,
     COMPLETE_UNTIL,
+    CRITICAL_FILES,
+    CRITICAL_OLDEST,
     DEFERRED,
     GAPS,
     LAKE_BYTES,
@@ -34,10 +36,14 @@ Gauges = Mapping[Series, float]
 
 
 class Waiting(NamedTuple):
-    """The files of one priority that wait to be fetched."""
+    """Some files that wait to be fetched, such as those of one priority."""
 
     files: int
     oldest: datetime  # when the one was detected that waits for the longest time
+
+    def and_(self, other: Waiting) -> Waiting:
+        """These files and others."""
+        return Waiting(self.files + other.files, min(self.oldest, other.oldest))
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,7 +98,7 @@ def record_of(
         overview.counts,
         overview.stored,
         tuple(part.recorded for part in overview.unknown),
-        queue,
+        _by_priority(queue),
         _gauges(overview, config, queue),
     )
 
@@ -104,7 +110,10 @@ def is_waiting(status: Status) -> bool:
     return status.state is State.DEFERRED and status.limit is not None and status.limit.is_waited_for
 
 
-def _queue(overview: Overview, config: Config, first_seen: Mapping[str, datetime]) -> dict[Priority, Waiting]:
+def _queue(
+    overview: Overview, config: Config, first_seen: Mapping[str, datetime]
+) -> dict[tuple[str, Priority], Waiting]:
+    """The files that wait to be fetched, by dataset and priority."""
     now = overview.taken_at
     found: dict[tuple[object, ...], tuple[Cell, Waiting]] = {}  # by what the priority depends on
     for key, status in overview.statuses.items():
@@ -113,15 +122,21 @@ def _queue(overview: Overview, config: Config, first_seen: Mapping[str, datetime
             alike = cell.dataset, cell.season, cell.last_day
             _, before = found.get(alike, (cell, Waiting(0, seen)))
             found[alike] = cell, Waiting(before.files + 1, min(before.oldest, seen))
-    queue: dict[Priority, Waiting] = {}
+    queue: dict[tuple[str, Priority], Waiting] = {}
     for cell, waiting in found.values():
-        priority = priority_of(cell, config.datasets[cell.dataset], config.scoring, now)
-        before = queue.get(priority, Waiting(0, waiting.oldest))
-        queue[priority] = Waiting(before.files + waiting.files, min(before.oldest, waiting.oldest))
+        of = cell.dataset, priority_of(cell, config.datasets[cell.dataset], config.scoring, now)
+        queue[of] = queue[of].and_(waiting) if of in queue else waiting
     return queue
 
 
-def _gauges(overview: Overview, config: Config, queue: Mapping[Priority, Waiting]) -> Gauges:
+def _by_priority(queue: Mapping[tuple[str, Priority], Waiting]) -> dict[Priority, Waiting]:
+    found: dict[Priority, Waiting] = {}
+    for (_, priority), waiting in queue.items():
+        found[priority] = found[priority].and_(waiting) if priority in found else waiting
+    return found
+
+
+def _gauges(overview: Overview, config: Config, queue: Mapping[tuple[str, Priority], Waiting]) -> Gauges:
     gauges: dict[Series, float] = defaultdict(float)
     for series, value in (
         *_cells(overview, config),
@@ -132,7 +147,12 @@ def _gauges(overview: Overview, config: Config, queue: Mapping[Priority, Waiting
         (series_of(UNREAD), overview.never_read),
     ):
         gauges[series] += value
-    for priority, waiting in queue.items():
+    for (dataset, priority), waiting in queue.items():
+        if priority is Priority.CRITICAL:
+            labels = {"source": config.datasets[dataset].source, "dataset": dataset}
+            gauges[series_of(CRITICAL_FILES, **labels)] = waiting.files
+            gauges[series_of(CRITICAL_OLDEST, **labels)] = waiting.oldest.timestamp()
+    for priority, waiting in _by_priority(queue).items():
         gauges[series_of(QUEUE, priority=priority.value)] = waiting.files
         gauges[series_of(OLDEST, priority=priority.value)] = waiting.oldest.timestamp()
     return dict(gauges)

@@ -18,6 +18,7 @@ from tasks.domain.wording import duration, plural, utc
 
 # How long a probe may wait for its answer before it counts as lost. No other request is sent in that time.
 PROBE_TIMEOUT = timedelta(minutes=2)
+OPENINGS_KEPT = timedelta(days=1)
 LONGEST_ASKED = timedelta(days=1)  # a longer pause that a site asks for is cut to this
 FOR_EVER = datetime.max.replace(tzinfo=UTC)  # the end of a window or an operator's pause that has none
 _FIRST_SHARE = 1 / 8  # share of the rate that is used when the ramp after a pause begins
@@ -43,6 +44,7 @@ class Pause:
     probe_until: datetime | None = None  # a probe waits for its answer, and counts as lost after this time
     resumed_at: datetime | None = None  # when a probe succeeded and ended the last pause
     since: datetime | None = None  # since when it has not been closed; None if it is closed, or that is not known
+    openings: tuple[datetime, ...] = ()  # of a breaker: when it has opened within a day, also after a failed probe
 
     def phase(self, now: datetime) -> Phase:
         """The state at `now`."""
@@ -133,6 +135,8 @@ def trusted(pause: Pause, longest: timedelta, now: datetime, probe: timedelta = 
         pause = replace(pause, probe_until=None)
     if any(at > past for at in pause.failures):
         pause = replace(pause, failures=tuple(at for at in pause.failures if at <= past))
+    if any(at > past for at in pause.openings):
+        pause = replace(pause, openings=tuple(at for at in pause.openings if at <= past))
     return pause
 
 
@@ -190,7 +194,7 @@ def failed(pause: Pause, rules: BreakerRules, asked: datetime, now: datetime, re
             return pause  # the request was sent before the circuit breaker opened
         step = pause.step + 1
         lasts = _doubled(rules.open_for, step, rules.longest)
-        return Pause(pause.name, now + lasts, reason, step, since=_since(pause, now))
+        return Pause(pause.name, now + lasts, reason, step, since=_since(pause, now), openings=_openings(pause, now))
     failures = (*(at for at in pause.failures if at > now - rules.window), now)
     if len(failures) < rules.failures:
         return replace(pause, failures=failures, reason=reason)
@@ -199,6 +203,7 @@ def failed(pause: Pause, rules: BreakerRules, asked: datetime, now: datetime, re
         now + rules.open_for,
         f"{plural(len(failures), 'failure')} within {duration(rules.window)}; the last: {reason}",
         since=now,
+        openings=_openings(pause, now),
     )
 
 
@@ -208,12 +213,17 @@ def succeeded(pause: Pause, asked: datetime, now: datetime) -> Pause:
         return replace(pause, failures=pause.failures[1:])  # cancels the oldest failure, which would expire first
     if asked < pause.until:
         return pause  # the request was sent before the pause, so that its answer proves nothing about now
-    return Pause(pause.name, step=pause.step, resumed_at=now)
+    return Pause(pause.name, step=pause.step, resumed_at=now, openings=pause.openings)
 
 
 def _since(pause: Pause, now: datetime) -> datetime | None:
     """Since when a pause lasts that begins now. If a failed probe has prolonged an earlier one, that one counts."""
     return now if pause.until is None else pause.since
+
+
+def _openings(pause: Pause, now: datetime) -> tuple[datetime, ...]:
+    """The openings of the last day, with one now."""
+    return (*(at for at in pause.openings if at > now - OPENINGS_KEPT), now)
 
 
 def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:

@@ -15,7 +15,18 @@ from tasks.domain.assess.overview import Overview, overview_of
 from tasks.domain.assess.recorded import RecordedLook, Waiting, is_waiting, is_whole_look, record_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Selection
-from tasks.domain.metrics import CELLS, DEFERRED, GAPS, OLDEST, QUEUE, UNREAD, Metric, series_of
+from tasks.domain.metrics import (
+    CELLS,
+    CRITICAL_FILES,
+    CRITICAL_OLDEST,
+    DEFERRED,
+    GAPS,
+    OLDEST,
+    QUEUE,
+    UNREAD,
+    Metric,
+    series_of,
+)
 from tasks.domain.reasons import Limit
 from tests.builders import NOW, a_cell, a_config
 
@@ -71,6 +82,9 @@ def test_the_queue_tells_since_when_its_oldest_file_waits() -> None:
     look = _recorded([("espn_summary", PRESENT), ("espn_summary", MISSING), ("espn_summary", PAUSED)])
     assert look.queue == {Priority.CRITICAL: Waiting(2, NOW - 2 * HOUR)}
     assert look.gauges[series_of(OLDEST, priority="CRITICAL")] == (NOW - 2 * HOUR).timestamp()
+    of_it = {"source": "espn", "dataset": "espn_summary"}
+    assert look.gauges[series_of(CRITICAL_OLDEST, **of_it)] == (NOW - 2 * HOUR).timestamp()
+    assert look.gauges[series_of(CRITICAL_FILES, **of_it)] == 2
     assert look.verified_since == look.taken_at == NOW
 
 

@@ -195,7 +195,8 @@ def test_a_breaker_opens_after_failures_within_its_window() -> None:
     assert pause.phase(NOW) is Phase.CLOSED
     opened = failed(pause, BREAKER, NOW, NOW + 2 * SECOND, "HTTP 404")
     reason = "3 failures within 10m; the last: HTTP 404"
-    assert opened == Pause("espn_summary", NOW + timedelta(minutes=5, seconds=2), reason, since=NOW + 2 * SECOND)
+    at = NOW + 2 * SECOND
+    assert opened == Pause("espn_summary", at + timedelta(minutes=5), reason, since=at, openings=(at,))
     assert pause.reason == "HTTP 404", "also while it is closed, the last failure is told"
 
 
@@ -232,16 +233,29 @@ def test_a_failed_probe_opens_the_breaker_for_twice_as_long_and_a_good_one_close
 
 def test_a_breaker_is_open_for_ever_longer_up_to_the_longest_and_a_success_keeps_the_step() -> None:
     rules = BREAKER.model_copy(update={"longest": timedelta(hours=1)})
-    pause, lasted = Pause("espn_summary", NOW, "3 failures"), []
+    pause, lasted, openings = Pause("espn_summary", NOW, "3 failures"), [], []
     for step in range(1, 6):
         probe = pause.until
         assert probe
         pause = failed(pause, rules, probe, probe, "HTTP 500")
         assert pause.until
-        assert pause == Pause("espn_summary", pause.until, "HTTP 500", step)
+        openings.append(probe)
+        assert pause == Pause("espn_summary", pause.until, "HTTP 500", step, openings=tuple(openings))
         lasted.append((pause.until - probe) / timedelta(minutes=1))
     assert lasted == [10, 20, 40, 60, 60]
-    assert succeeded(pause, pause.until, pause.until) == Pause("espn_summary", step=5, resumed_at=pause.until)
+    after = succeeded(pause, pause.until, pause.until)
+    assert after == Pause("espn_summary", step=5, resumed_at=pause.until, openings=tuple(openings))
+
+
+def test_a_breaker_remembers_for_a_day_when_it_has_opened() -> None:
+    pause = Pause("espn_summary")
+    for hours in (0, 12, 24):
+        pause = replace(pause, until=None)
+        for _ in range(3):
+            pause = failed(pause, BREAKER, NOW + hours * HOUR, NOW + hours * HOUR, "HTTP 500")
+    assert pause.openings == (NOW + 12 * HOUR, NOW + 24 * HOUR)
+    assert trusted(pause, DAY, NOW + 13 * HOUR).openings == (NOW + 12 * HOUR,), "a clock was wrong then"
+    assert trusted(pause, DAY, NOW + 24 * HOUR) == pause
 
 
 def test_one_probe_at_a_time_and_a_dead_prober_is_given_up() -> None:

@@ -16,13 +16,14 @@ import sqlalchemy as sa
 
 from tasks import clock
 from tasks.domain.errors import BucketError
+from tasks.domain.limits.servers import Server, two_servers
 from tasks.domain.metrics import RUN_SECONDS, RUNS, Series
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.database import Database
-from tasks.ledger.leases import RECONCILE, Leases, leases_table, renewed_every
+from tasks.ledger.leases import RECONCILE, Leases, leases_table, renewed_every, uses_since
 from tasks.ledger.requests import Requests, report_requests
-from tasks.ledger.runs import Runs, Server, runs_table
+from tasks.ledger.runs import Runs, runs_table
 from tasks.ledger.totals import Totals
 from tasks.processes import is_gone, own_name
 
@@ -122,7 +123,7 @@ def test_a_lease_that_is_renewed_outlasts_its_time(start: Start) -> None:
     assert other.claimed(["a"]) == set()
 
 
-def _lapse(database: Database, leases: Run, by: float = 0.0) -> None:
+def _lapse(database: Database, leases: Leases, by: float = 0.0) -> None:
     """As if the run had not been heard of; or, with a large `by`, had renewed before a clock was set back."""
     update = leases_table.update().where(leases_table.c.run == leases.run)
     database.write(lambda connection: connection.execute(update.values(until=database.now(connection) + by)))
@@ -243,6 +244,10 @@ HERE = Server("http://here:4200/api", {"adce-espn": "1", "adce-nba_api": "2"})
 THERE = Server("http://there:4200/api", {"adce-espn": "3"})
 
 
+def _an_hour_ago() -> datetime:
+    return datetime.now(UTC) - 60 * MINUTE
+
+
 def _begin(database: Database, server: Server | None) -> Leases:
     leases = Leases(database, uuid.uuid4().hex, 30 * SECOND)
     leases.begin("reconcile", "everything", None, lambda why: None, server)
@@ -253,8 +258,26 @@ def test_a_run_on_another_prefect_server_is_refused_while_the_first_is_in_use(da
     one = _begin(database, HERE)
     with pytest.raises(BucketError, match=r"buckets of http://here:4200/api are in use.*API is http://there:4200/api"):
         _begin(database, THERE)
+    [refused] = (run for run in Runs(database).begun_since(_an_hour_ago(), ["reconcile"], 9) if run.failed)
+    assert refused.ended == refused.began
+    assert "both together would spend every rate twice" in (refused.why or "")
+    assert two_servers(uses_since(database, _an_hour_ago())) == (HERE, THERE), "it is known that both are in use"
     one.end(RunEnd.ENDED)
     _begin(database, THERE).end(RunEnd.ENDED)
+
+
+def test_servers_that_were_in_use_one_after_another_and_one_of_a_dead_run_are_fine(database: Database) -> None:
+    began = _an_hour_ago()
+    for server in (HERE, HERE):
+        _begin(database, server).end(RunEnd.ENDED)
+    dead = _begin(database, HERE)
+    _lapse(database, dead)
+    new = _begin(database, THERE)
+    new.end_dead_runs()
+    assert [use.ended is None for use in uses_since(database, began)].count(True) == 1
+    assert two_servers(uses_since(database, began)) is None
+    new.end(RunEnd.ENDED)
+    dead.end(RunEnd.ENDED)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ ANSWERS = "answers"  # the name of the check that the answers are those of the l
 _LATE, _TOO_LATE = 2, 4  # intervals
 _SILENT = 3 * COMES_WITHIN
 _IN_FUTURE = "which is in the future, so a clock is wrong or was"
-_SCARCE, _FULL = 1_000_000_000, 100_000_000  # bytes
+SCARCE, _FULL = 1_000_000_000, 100_000_000  # bytes
 
 
 class Verdict(StrEnum):
@@ -196,8 +196,8 @@ def _watch(events: Events, since: datetime, now: datetime) -> Check:
 
 
 def _disk(name: str, free: int, now: datetime) -> Check:
-    verdict = Verdict.FAIL if free < _FULL else Verdict.WARN if free < _SCARCE else Verdict.PASS
-    warns, fails = (f"less than {size(limit)} are free" for limit in (_SCARCE, _FULL))
+    verdict = Verdict.FAIL if free < _FULL else Verdict.WARN if free < SCARCE else Verdict.PASS
+    warns, fails = (f"less than {size(limit)} are free" for limit in (SCARCE, _FULL))
     return Check(f"disk of the {name}", verdict, now, f"{size(free)} are free", warns, fails)
 
 

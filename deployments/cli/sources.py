@@ -22,6 +22,7 @@ from tasks.domain.wording import duration, plural, utc
 if TYPE_CHECKING:
     from config.models import Config, Rate
     from tasks.answers.sources import EventsNow, SourceNow
+    from tasks.domain.incidents import Incident
     from tasks.domain.limits.buckets import BucketOnServer
 
 
@@ -117,6 +118,8 @@ def _show(
         for hold in source.holds:
             since = f" (since {utc(hold.since)})" if hold.since else ""
             say(f"{hold.name}: {hold.reason.text}{since}{_files(hold.waiting)}{remedy_of(hold.reason)}")
+        for incident in source.incidents:
+            say(_incident(incident))
         if source.next_window:
             begins, window = source.next_window
             say(f"{source.name}: next maintenance from {utc(begins)} {window.ends_in_words}: {window.reason}")
@@ -126,6 +129,16 @@ def _show(
     for bucket in buckets.values():
         if bucket.trouble and not (bucket.defect and bucket.name in told):
             say(f"{bucket.trouble}{_files(waiting[bucket.name]) if bucket.defect else ''}")
+
+
+def _incident(incident: Incident) -> str:
+    from tasks.domain.incidents import BY_KIND, command_of
+
+    files = f", {plural(incident.files, 'file')}" if incident.files else ""
+    reason = f": {incident.reason}" if incident.reason else ""
+    title, command = BY_KIND[incident.kind].title, command_of(incident)
+    more = "" if command == "adce sources" else f"; more: {command}"
+    return f"{incident.scope}: {title} (since {utc(incident.began)}{files}){reason}{more}"
 
 
 def _files(waiting: Mapping[str, int]) -> str:

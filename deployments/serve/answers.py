@@ -16,6 +16,7 @@ from deployments.serve.paths import (
     BADGE,
     COVERAGE,
     HTML,
+    INCIDENTS,
     INDEX,
     JSON,
     METRICS,
@@ -34,6 +35,7 @@ from tasks.domain.metrics import CHECKS, Measured
 from tasks.show.badge import badge, completeness
 from tasks.show.documents.coverage import CoverageAnswer
 from tasks.show.documents.document import Document
+from tasks.show.documents.incidents import IncidentsAnswer
 from tasks.show.documents.service import RateLimits, Status, Tasks
 from tasks.show.exposition import OPEN_METRICS, TEXT, open_metrics, text
 from tasks.show.status import Links, Overview
@@ -76,7 +78,7 @@ def writers(found: Snapshot, away: Sequence[str], health: Health) -> dict[str, C
     tasks = cache(lambda: Tasks.of(found, away))
     overview = cache(lambda: Overview(found, away, health, tasks(), LINKS))
 
-    def document(of: type[Status | RateLimits]) -> Answer:
+    def document(of: type[Status | RateLimits | IncidentsAnswer]) -> Answer:
         return in_json(of.of(found, away), as_of=found.at)
 
     def section(name: str) -> Answer:
@@ -94,6 +96,7 @@ def writers(found: Snapshot, away: Sequence[str], health: Health) -> dict[str, C
         STATUS: partial(document, Status),
         TASKS: lambda: in_json(tasks(), as_of=found.at),
         RATE_LIMITS: partial(document, RateLimits),
+        INCIDENTS: partial(document, IncidentsAnswer),
         METRICS: lambda: answer(text(found.measured), TEXT, found.at),
         OPEN_METRICS: lambda: answer(open_metrics(found.measured), OPEN_METRICS, found.at),
         **coverage,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from tasks.show.documents.coverage import CoverageAnswer
+from tasks.show.documents.incidents import IncidentsAnswer
 from tasks.show.documents.service import HealthState, Liveness, RateLimits, Readiness, Status, Tasks
 from tasks.show.exposition import OPEN_METRICS, TEXT
 from tasks.show.status import ASSETS, SECTIONS, SERVED
@@ -16,7 +17,7 @@ HTML, SVG = "text/html; charset=utf-8", "image/svg+xml"
 
 INDEX, LOGIN, OPENAPI = "/", "/login", "/openapi.json"
 LIVEZ, READYZ, HEALTHZ = "/livez", "/readyz", "/health"
-STATUS, TASKS, RATE_LIMITS = "/status", "/tasks", "/rate-limits"
+STATUS, TASKS, RATE_LIMITS, INCIDENTS = "/status", "/tasks", "/rate-limits", "/incidents"
 COVERAGE, METRICS, BADGE = "/coverage.json", "/metrics", "/badge/{dataset}.svg"
 PROBES = frozenset({LIVEZ, READYZ})
 OF_ASSETS = {SERVED.asset(asset.name): asset for asset in ASSETS}
@@ -42,6 +43,7 @@ PATHS = (
     Path(STATUS, "Files by state, sources, events, runs at work and the last runs.", document=Status),
     Path(TASKS, "The plan of the last reconcile.", document=Tasks),
     Path(RATE_LIMITS, "The rate budget of each source, and what holds it up.", document=RateLimits),
+    Path(INCIDENTS, "What is wrong now and why, what was wrong lately, and silences.", document=IncidentsAnswer),
     Path(COVERAGE, "How complete the lake is, as `adce coverage --recorded --json` says it.", document=CoverageAnswer),
     Path(METRICS, "All metrics, for Prometheus.", (TEXT, OPEN_METRICS)),
     Path(BADGE, "To which day a dataset is complete, and how many files it lacks.", (SVG,)),

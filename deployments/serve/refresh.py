@@ -16,7 +16,7 @@ from blocks.store import Store
 from config.models import Config
 from deployments.serve.answers import Answer, writers
 from deployments.serve.needs import LEDGER, folders_of, free_bytes, needs_of
-from tasks.answers.health import AWAY_FOR, Events, Known, Reached, health_of
+from tasks.answers.health import AWAY_FOR, Evaluated, Events, Known, Reached, health_of
 from tasks.answers.holds import held
 from tasks.answers.service import Snapshot, snapshot
 from tasks.daemon_threads import in_daemon_thread
@@ -95,6 +95,7 @@ class Refresh:
             sorted(self._unwritten),
             found.other_lake if found else None,
             [held(hold) for source in found.sources if source.is_enabled for hold in source.holds] if found else (),
+            Evaluated(found.evaluated, [one for one in found.incidents if one.is_open]) if found else None,
         )
 
     @property

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tasks.domain.event_path import COMES_WITHIN, EventPath, PathState
+from tasks.domain.incidents import BY_KIND, STOPS_WORK, Incident
 from tasks.domain.times import SKEW
 from tasks.domain.wording import duration, plural, size, utc
 
 AWAY_FOR = timedelta(minutes=5)  # time after which something that does not answer is a failure
 STALE_AFTER = 2  # refreshes
+INCIDENTS = "incidents"  # the name of the check of open incidents
 ANSWERS = "answers"  # the name of the check that the answers are those of the ledger as it is
 _LATE, _TOO_LATE = 2, 4  # intervals
 _SILENT = 3 * COMES_WITHIN
@@ -55,6 +57,14 @@ class Held:
     is_meant: bool  # by a person: an operator's pause, or a maintenance window
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """When the conditions of incidents were evaluated last, and the incidents that are open."""
+
+    at: datetime | None
+    open: Sequence[Incident]
+
+
 @dataclass(frozen=True)
 class Known:
     """What the checks judge. Whatever is not there to be checked is None, or has no entry."""
@@ -70,6 +80,7 @@ class Known:
     unwritten: Sequence[str] = ()  # the paths whose answers could not be written then
     other_lake: str | None = None  # the address of another lake, if the look that is recorded is one at that
     held: Sequence[Held] = ()
+    incidents: Evaluated | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,8 @@ def _checks(known: Known, now: datetime) -> Iterator[Check]:
     yield _reconcile(known, now)
     yield _answers(known, now)
     yield _sources(known.held, now)
+    if known.incidents:
+        yield _incidents(known.incidents, 2 * known.interval, now)
     for name, reached in known.reached.items():
         yield _reachable(name, reached, now)
     if known.events:
@@ -166,6 +179,24 @@ def _sources(held: Sequence[Held], now: datetime) -> Check:
     verdict = Verdict.WARN if troubles else Verdict.PASS
     warns = "one is not asked after refusals, failures or for want of its rate bucket, or files wait for what is paused"
     return Check("sources", verdict, now, output or "nothing holds up a source that files wait for", warns, "never")
+
+
+def _incidents(known: Evaluated, late: timedelta, now: datetime) -> Check:
+    """Are incidents open, and do they stop all work? Those that others explain are only counted."""
+    roots = [one for one in known.open if not one.cause]
+    names = [f"{BY_KIND[one.kind].title}{f' ({one.scope})' if one.scope else ''}" for one in roots]
+    explained = len(known.open) - len(roots)
+    output = "; ".join([*names, f"{explained} more that follow from that"] if explained else names)
+    verdict = Verdict.WARN if roots else Verdict.PASS
+    if any(one.kind in STOPS_WORK for one in known.open):
+        verdict = Verdict.FAIL
+    evaluated = _trusted(known.at, now)
+    if evaluated and now - evaluated > late:
+        verdict, old = _at_least_warn(verdict), f"nobody has evaluated the conditions since {utc(evaluated)}"
+        output = "; ".join(filter(None, (output, old)))
+    fails = "one is open that stops all work: of the configuration, the ledger, the lake, Prefect or the reconcile"
+    warns = f"one is open, or nobody has evaluated the conditions for {duration(late)}"
+    return Check(INCIDENTS, verdict, known.at, output or "none is open", warns, fails)
 
 
 def _reachable(name: str, reached: Reached, now: datetime) -> Check:

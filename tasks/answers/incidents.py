@@ -9,7 +9,7 @@ from config.models import Config, Priority
 from tasks.answers.recorded import is_of
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.event_path import PathState
-from tasks.domain.incidents import LEAST_ATTEMPTS, Fact, Kind
+from tasks.domain.incidents import LEAST_ATTEMPTS, Fact, Kind, Settings
 from tasks.domain.limits.pauses import Pause, Phase, all_trusted
 from tasks.domain.limits.servers import two_servers
 from tasks.domain.metrics import CRITICAL_FILES, CRITICAL_OLDEST, GAPS, Series, series_of
@@ -47,6 +47,12 @@ def facts_of(config: Config, ledger: Ledger, now: datetime) -> list[Fact]:
         return [fact if _is_asked(config, fact.scope) else fact._replace(value=0) for fact in found]
 
     return ledger.database.read_together(read)
+
+
+def limit_of(config: Config, kind: Kind, scope: str) -> float:
+    """The limit of a condition for a scope, by these settings."""
+    limits = {str(name): limit for name, limit in config.alerts.limits.items()}
+    return Settings(interval=config.reconcile.interval, limits=limits).limit_of(kind, scope)
 
 
 def _reconcile(ledger: Ledger, now: datetime) -> Iterator[Fact]:

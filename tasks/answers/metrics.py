@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import time
+from collections import Counter as Counts
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -30,6 +31,8 @@ from tasks.domain.metrics import (
     DEFERRED,
     EVENT_PATH,
     GAPS,
+    INCIDENT,
+    INCIDENTS,
     LAKE_BYTES,
     LAKE_FILES,
     LAST_RECONCILE,
@@ -150,6 +153,7 @@ def _now(config: Config, ledger: Ledger, now: datetime) -> Values:
         UTILIZATION: {(name,): lately.get(name, 0) / _LATELY.total_seconds() / rate for name, rate in rates.items()},
         SOURCE_PHASE: {(name, phase.value): float(phase is phases[name]) for name in config.sources for phase in Phase},
         BREAKERS: {(name,): float(breakers[name]) for name in config.sources},
+        INCIDENTS: {(kind,): float(count) for kind, count in _open_incidents(ledger).items()},
         UNREADABLE_MESSAGES: {(): float(ledger.unread_messages.count())},
         **_events(ledger, now),
     }
@@ -175,6 +179,12 @@ def _open_breakers(config: Config, pauses: Mapping[str, Pause], now: datetime) -
         if scraper and pause.phase(now) is not Phase.CLOSED:
             found[scraper.source] += 1
     return found
+
+
+def _open_incidents(ledger: Ledger) -> dict[str, int]:
+    """How many incidents of each kind are open."""
+    counts = Counts(one.kind.value for one in ledger.incidents.open())
+    return {kind: counts[kind] for kind in INCIDENT.values}
 
 
 def _events(ledger: Ledger, now: datetime) -> Values:

@@ -26,6 +26,7 @@ from tasks.domain.incidents import Incident
 from tasks.domain.lakes import no_ledger
 from tasks.domain.metrics import Measured
 from tasks.ledger import Ledger
+from tasks.ledger.incidents import Silence
 from tasks.ledger.leases import live_claims, live_flow_runs
 from tasks.ledger.plans import RUN, KeptPlan
 
@@ -59,6 +60,8 @@ class Snapshot:
     measured: Measured
     recorded: Recorded | None  # None if no look at the whole of this lake is recorded
     incidents: Sequence[Incident]  # those that are open, and then those that have ended lately, the last one first
+    evaluated: datetime | None  # when the conditions of incidents were evaluated last
+    silences: Sequence[Silence]
     in_flight: int  # requests that runs at work have claimed
     other_lake: str | None  # the address of another lake, if the look that is recorded is one at that
 
@@ -92,6 +95,8 @@ def snapshot(config: Config, now: datetime, former: Snapshot | None = None) -> S
             measured=measured(config, ledger, now),
             recorded=_recorded(config, ledger, former.recorded if former else None),
             incidents=[*ledger.incidents.open(), *_ended(ledger, now)],
+            evaluated=ledger.incidents.evaluated_at(),
+            silences=ledger.incidents.silences(now),
             in_flight=live_claims(ledger.database),
             other_lake=look.lake if look and not is_of(look, config) else None,
             seconds=time.perf_counter() - began,

@@ -14,6 +14,7 @@ from tasks.answers.holds import Hold, holds_of, named_datasets, waiting_for
 from tasks.domain.event_path import EventPath
 from tasks.domain.expected.collected import collected
 from tasks.domain.flags.maintenance import next_window
+from tasks.domain.incidents import Incident, is_within
 from tasks.domain.limits.pauses import Window
 from tasks.domain.limits.rates import spacing
 from tasks.ledger import Ledger
@@ -39,6 +40,7 @@ class SourceNow:
     holds: Sequence[Hold]
     next_window: tuple[datetime, Window] | None  # the next maintenance window of the source or of one of its datasets
     not_fetched: Mapping[str, str] = field(default_factory=dict)  # its datasets that are not fetched, with the reason
+    incidents: Sequence[Incident] = ()  # those of it or one of its datasets that are open
 
     @property
     def per_minute(self) -> float:
@@ -51,7 +53,7 @@ def sources_now(config: Config, ledger: Ledger, now: datetime, last: KeptPlan | 
     gaps = ledger.gaps.counts()
     holds = holds_of(config, ledger, now, gaps, last)
     not_fetched = why_not_fetched(config)
-    lately = ledger.requests.lately(_LATELY)
+    lately, incidents = ledger.requests.lately(_LATELY), ledger.incidents.open()
     return [
         SourceNow(
             name,
@@ -63,6 +65,7 @@ def sources_now(config: Config, ledger: Ledger, now: datetime, last: KeptPlan | 
             [hold for hold in holds if hold.source == name],
             next_window(config.maintenance, [name, *named_datasets(config, name)], now),
             {dataset: not_fetched[dataset] for dataset in named_datasets(config, name) if dataset in not_fetched},
+            [one for one in incidents if one.scope and is_within(one.scope, name)],
         )
         for name, settings in config.sources.items()
     ]

@@ -6,6 +6,7 @@ has not held for `keep_for`. An incident of another condition may explain it: th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,6 +34,7 @@ from tasks.domain.metrics import (
 from tasks.domain.wording import duration
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
+_PLAIN_KEY = re.compile(r"[\w./=-]+")  # of a file, which a shell takes as it is
 LEAST_ATTEMPTS = 20  # of a source, below which no share of failures is told
 
 
@@ -345,6 +347,8 @@ CATALOGUE: tuple[Condition, ...] = (
 )
 
 BY_KIND: Mapping[Kind, Condition] = {condition.kind: condition for condition in CATALOGUE}
+# What of its own stops all work, and not only a part of it
+STOPS_WORK = frozenset({Kind.CONFIGURATION, Kind.LEDGER, Kind.LAKE, Kind.PREFECT, Kind.NO_RECONCILE})
 
 
 @cache
@@ -439,6 +443,14 @@ class Incident(NamedTuple):
     def is_open(self) -> bool:
         """Has it been opened, and not been closed?"""
         return self.opened is not None and self.closed is None
+
+
+def command_of(incident: Incident) -> str:
+    """The command that shows more of an incident."""
+    command = BY_KIND[incident.kind].command
+    if incident.kind is Kind.CRITICAL_FAILURES and _PLAIN_KEY.fullmatch(incident.reason):
+        return f"{command} {incident.reason}"  # the reason is the key of the file
+    return command
 
 
 class What(StrEnum):

@@ -15,9 +15,9 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from config.models import Config, Priority
+from config.models import Config, IncidentKind, Priority
 from tasks.domain.arrivals import Fate
 from tasks.domain.assess.states import Kind, State
 from tasks.domain.event_path import PathState
@@ -53,6 +53,7 @@ SOURCE, DATASET = Label("source"), Label("dataset")
 PRIORITY = Label("priority", tuple(Priority))
 STATE = Label("state", tuple(State))
 KIND = Label("kind", tuple(Kind))
+INCIDENT = Label("kind", get_args(IncidentKind))
 LIMIT = Label("limit", tuple(Limit))
 FILE_OUTCOME = Label("outcome", tuple(Outcome))
 FAILURE = Label("failure", tuple(Failure))
@@ -72,6 +73,7 @@ CHECK = Label(
         "Prefect API",
         "watch",
         "sources",
+        "incidents",
         *(f"disk of the {name}" for name in ("ledger", "lake", "temporary files")),
     ),
 )
@@ -250,6 +252,7 @@ BREAKERS = Gauge("adce_breakers", "Circuit breakers of a source's scrapers that 
 WATCH_PROGRESS = Gauge("adce_watch_progress_timestamp_seconds", "When the queue was last read.", unit=Unit.TIMESTAMP)
 EVENT_PATH = Gauge("adce_event_path", "1 for the state of the way that the lake's events take.", (PATH_STATE,))
 UNREADABLE_MESSAGES = Gauge("adce_unreadable_messages", "Messages of the queue that could not be read and are kept.")
+INCIDENTS = Gauge("adce_incidents", "Incidents that are open, by what is wrong.", (INCIDENT,))
 CHECKS = Gauge(
     "adce_check", "1 for the verdict of a check of the health, which only `adce serve` makes.", (CHECK, VERDICT)
 )

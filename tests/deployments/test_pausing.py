@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from click.testing import Result
 
 from config.load import load_config
 from tasks.domain.assess.states import Kind
+from tasks.domain.incidents import Fact, Settings, step
+from tasks.domain.incidents import Kind as IncidentKind
 from tasks.domain.limits.buckets import BucketOnServer
 from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.limits.rates import AllowanceTerms
@@ -173,6 +176,30 @@ def test_to_end_a_pause_does_not_hide_what_else_holds_up_the_source(
     assert [hold["limit"] for hold in resumed["ended"]] == ["backoff"]
     assert [hold["limit"] for hold in resumed["holds"]] == [kind]
     assert resumed["free"] == {}
+
+
+def test_the_sources_are_shown_with_their_incidents(adce: Adce, ledger: Ledger) -> None:
+    facts = [
+        Fact(IncidentKind.CRITICAL_GAP, "espn/espn_summary", 5 * 3600, 3, "the first one was detected at noon"),
+        Fact(IncidentKind.CRITICAL_FAILURES, "nba_api/nba_playbyplay", 3, 1, "nba_api_playbyplay/1.json"),
+        Fact(IncidentKind.LEDGER, "", 0),
+    ]
+    ledger.incidents.evaluate(partial(step, facts=facts, now=NOW, settings=Settings()), NOW)
+    lines = adce("sources").stdout.splitlines()
+    since = "since 2026-01-15 12:00 UTC"
+    assert lines[-3] == (
+        f"espn/espn_summary: CRITICAL files have been missing for long ({since}, 3 files): the first one was detected "
+        "at noon; more: adce plan"
+    )
+    assert lines[-2] == (
+        f"nba_api/nba_playbyplay: A CRITICAL file fails again and again ({since}, 1 file): nba_api_playbyplay/1.json; "
+        "more: adce why nba_api_playbyplay/1.json"
+    )
+    answer = {one["name"]: one["incidents"] for one in json.loads(adce("sources", "--json").stdout)["sources"]}
+    assert [(one["kind"], one["scope"], one["files"]) for one in answer["espn"]] == [
+        ("critical_gap", "espn/espn_summary", 3)
+    ]
+    assert answer["basketball_reference"] == []
 
 
 def test_the_sources_are_shown_with_all_that_holds_them_up(

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,9 +34,11 @@ from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import State
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.collected import collected
+from tasks.domain.incidents import Fact, Hold, Kind, Settings, step
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.metrics import CELLS, CHECK, CHECKS, COMPLETE_UNTIL, FILLS, VERDICT, series_of
 from tasks.ledger import Ledger
+from tasks.ledger.incidents import Silence
 from tasks.ledger.plans import RUN
 from tasks.log_lines import JsonLines
 from tasks.show.documents.plan import PlannedFill
@@ -43,7 +46,7 @@ from tasks.show.documents.service import Tasks
 from tests.builders import NOW, a_config, a_fill
 
 TOKEN = "0123456789abcdef"
-DOCUMENTS = ["/status", "/tasks", "/rate-limits", "/metrics", "/health", "/openapi.json"]
+DOCUMENTS = ["/status", "/tasks", "/rate-limits", "/incidents", "/metrics", "/health", "/openapi.json"]
 SECRET = "s3cret-in-a-reason"
 COMPLETE = end_of(date(2026, 1, 12)).timestamp()
 
@@ -159,12 +162,61 @@ def test_each_document_says_as_of_when_it_is_and_shows_no_secret(client: Client)
         assert got.status == 200, path
         assert SECRET.encode() not in got.body
         assert b"ledger.db" not in got.body
-    for path in ("/status", "/tasks", "/rate-limits"):
+    for path in ("/status", "/tasks", "/rate-limits", "/incidents"):
         got = client.ask(path)
         assert got.json["away"] == []
         assert datetime.fromisoformat(got.json["as_of"]) <= datetime.now(UTC)
         assert got.headers["age"] == "0"
     assert client.ask("/status").json["sources"][0]["holds"][0]["reason"].endswith("password=***")
+
+
+def test_incidents_are_told_by_their_cause_with_what_was_closed_and_silences(config: Config) -> None:
+    began = datetime.now(UTC) - timedelta(hours=1)
+    paused = Fact(Kind.SOURCE_PAUSED, "espn", 4 * 3600, 120, f"HTTP 403 password={SECRET}")
+    old = Fact(Kind.CRITICAL_GAP, "espn/espn_summary", 5 * 3600, 3, "it is missing")
+    lost = Fact(Kind.LOST, "nba_api/nba_playbyplay", 2, 2)
+    silence = Silence(Hold(began, began + timedelta(hours=2), Kind.LOST), "we move it", "ana")
+    with closing(Ledger(config.ledger)) as ledger:
+        for minutes, facts in ((0, [paused, old, lost]), (5, [paused, old, lost]), (10, [lost._replace(value=0)])):
+            at = began + timedelta(minutes=minutes)
+            settings = Settings()
+            ledger.incidents.evaluate(partial(step, facts=facts, now=at, settings=settings), at)
+        ledger.incidents.silence(silence)
+    client = Client(config).read()
+    answer = client.ask("/incidents").json
+    [root] = answer["open"]
+    [follows] = root.pop("explains")
+    since = began.replace(tzinfo=None).isoformat() + "Z"
+    assert datetime.fromisoformat(root.pop("opened")) == datetime.fromisoformat(root.pop("since")) == began
+    assert root.pop("told")
+    assert root == {
+        "id": "1",
+        "kind": "source_paused",
+        "scope": "espn",
+        "title": "A source is paused after refusals",
+        "closed": None,
+        "value": 4 * 3600,
+        "limit": 3 * 3600,
+        "measure": "seconds",
+        "files": 120,
+        "reason": "HTTP 403 password=***",
+        "command": "adce sources",
+    }
+    assert (follows["kind"], follows["told"], follows["since"]) == ("critical_gap", None, since)
+    [closed] = answer["closed"]
+    assert (closed["kind"], closed["scope"], closed["files"]) == ("lost_files", lost.scope, 2)
+    assert [(one["kind"], one["note"], one["by"]) for one in answer["silences"]] == [
+        ("lost_files", "we move it", "ana")
+    ]
+    [check] = client.ask("/health").json["checks"]["incidents"]
+    assert check["status"] == "warn"
+    assert check["output"].startswith("A source is paused after refusals (espn); 1 more that follow from that")
+    [espn] = (source for source in client.ask("/status").json["sources"] if source["name"] == "espn")
+    assert [(one["kind"], one["explained"]) for one in espn["incidents"]] == [
+        ("source_paused", False),
+        ("critical_gap", True),
+    ]
+    assert b'adce_incidents{kind="critical_gap"} 1.0' in client.ask("/metrics").body
 
 
 def test_the_plan_is_told_in_part_and_counted_as_a_whole(client: Client) -> None:

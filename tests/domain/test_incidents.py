@@ -12,11 +12,13 @@ from tasks.domain.incidents import (
     Change,
     Fact,
     Hold,
+    Incident,
     Incidents,
     Kind,
     Settings,
     What,
     ancestors,
+    command_of,
     is_within,
     step,
 )
@@ -157,6 +159,20 @@ def test_the_catalogue_has_each_kind_once_and_none_explains_itself() -> None:
     assert all(kind not in ancestors(kind) for kind in Kind)
     assert ancestors(Kind.CRITICAL_GAP) > {Kind.BREAKER, Kind.SOURCE_PAUSED, Kind.LEDGER}
     assert all(SETTINGS.settle <= HOUR and BY_KIND[kind].title for kind in Kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "command"),
+    [
+        (Kind.CRITICAL_FAILURES, "espn_box_scores/1.json", "adce why espn_box_scores/1.json"),
+        (Kind.CRITICAL_FAILURES, "a; rm -r /", "adce why"),
+        (Kind.LOST, "key", "adce plan"),
+    ],
+)
+def test_the_command_names_the_file_where_there_is_one_that_a_shell_takes(
+    kind: Kind, reason: str, command: str
+) -> None:
+    assert command_of(Incident("1", kind, "", MIDNIGHT, reason=reason)) == command
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from tasks.domain.incidents import BY_KIND, Incident, Kind
 from tasks.domain.reasons import Limit
 from tasks.show.documents.document import Document
 
@@ -111,6 +112,33 @@ class NextWindow(Document):
     note: str
 
 
+class IncidentOf(Document):
+    """An open incident of a source, or of one of its datasets."""
+
+    id: str
+    kind: Kind
+    scope: str
+    title: str
+    since: datetime
+    files: int
+    reason: str
+    explained: bool  # by another one, which is told in its place
+
+    @classmethod
+    def of(cls, incident: Incident) -> IncidentOf:
+        """The document for an incident."""
+        return cls(
+            id=incident.id,
+            kind=incident.kind,
+            scope=incident.scope,
+            title=BY_KIND[incident.kind].title,
+            since=incident.began,
+            files=incident.files,
+            reason=incident.reason,
+            explained=bool(incident.cause),
+        )
+
+
 class SourceState(Document):
     """How a source is asked now."""
 
@@ -123,6 +151,7 @@ class SourceState(Document):
     waiting: Mapping[str, int]
     holds: list[HeldUp]
     next_maintenance: NextWindow | None
+    incidents: list[IncidentOf]
 
     @classmethod
     def of(cls, source: SourceNow) -> SourceState:
@@ -138,6 +167,7 @@ class SourceState(Document):
             waiting=source.waiting,
             holds=list(map(HeldUp.of, source.holds)),
             next_maintenance=coming and NextWindow(begins=coming[0], until=coming[1].ends, note=coming[1].reason),
+            incidents=list(map(IncidentOf.of, source.incidents)),
         )
 
 

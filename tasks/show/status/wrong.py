@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tasks.answers.health import ANSWERS, Check, Health, Verdict
+from tasks.answers.health import ANSWERS, INCIDENTS, Check, Health, Verdict
 from tasks.answers.service import Snapshot
 from tasks.domain.incidents import BY_KIND, Incident, Kind
 from tasks.domain.wording import duration, utc
 
+_SHOWN_ELSEWHERE = (ANSWERS, INCIDENTS)
 _OF_HOLDS = (Kind.SOURCE_PAUSED, Kind.BREAKER)
 
 
@@ -38,7 +39,7 @@ class Wrong:
 
     open: Sequence[Trouble]
     closed: Sequence[Trouble]
-    checks: Sequence[Check]  # those that do not pass; that of the answers' age is left to the script of the page
+    checks: Sequence[Check]  # those that do not pass, but for those of incidents and of the answers' age
 
     @property
     def answer(self) -> str:
@@ -53,7 +54,9 @@ def wrong_of(found: Snapshot, health: Health) -> Wrong:
     """What is wrong, by the incidents in the ledger and the checks of the health."""
     titles = {one.id: BY_KIND[one.kind].title for one in found.incidents}
     told = [_trouble(found, one, titles.get(one.cause, "")) for one in found.incidents]
-    checks = [check for check in health.checks if check.verdict is not Verdict.PASS and check.name != ANSWERS]
+    checks = [
+        check for check in health.checks if check.verdict is not Verdict.PASS and check.name not in _SHOWN_ELSEWHERE
+    ]
     return Wrong([one for one in told if not one.closed], [one for one in told if one.closed], checks)
 
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tasks.answers.health import Check, Events, Held, Known, Reached, Verdict, health_of, is_ready
+from tasks.answers.health import Check, Evaluated, Events, Held, Known, Reached, Verdict, health_of, is_ready
 from tasks.domain.event_path import EventPath, PathState
+from tasks.domain.incidents import Incident, Kind
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -28,6 +29,42 @@ def test_where_all_is_well_every_check_passes_and_nothing_is_said() -> None:
         "ledger",
         "disk of the ledger",
     }
+
+
+def an_incident(kind: Kind, scope: str = "", cause: str = "") -> Incident:
+    return Incident("1", kind, scope, NOW, NOW, cause=cause)
+
+
+@pytest.mark.parametrize(
+    ("incidents", "verdict", "output"),
+    [
+        ([], "pass", "none is open"),
+        ([an_incident(Kind.LOST, "espn/a")], "warn", "Files have vanished from the lake or have shrunk (espn/a)"),
+        (
+            [an_incident(Kind.SOURCE_PAUSED, "espn"), an_incident(Kind.BREAKER, "espn/a", cause="7")],
+            "warn",
+            "A source is paused after refusals (espn); 1 more that follow from that",
+        ),
+        ([an_incident(Kind.CONFIGURATION)], "fail", "The configuration does not load"),
+        (
+            [an_incident(Kind.SCHEDULE), an_incident(Kind.NO_RECONCILE, cause="7")],
+            "fail",
+            "The schedule or work pool of the reconcile is paused; 1 more that follow from that",
+        ),
+    ],
+)
+def test_an_open_incident_warns_and_one_that_stops_all_work_fails(
+    incidents: list[Incident], verdict: str, output: str
+) -> None:
+    found = check(replace(GOOD, incidents=Evaluated(NOW, incidents)), "incidents")
+    assert (found.verdict, found.output) == (verdict, output)
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(30, "pass"), (31, "warn")])
+def test_conditions_that_nobody_has_evaluated_for_two_intervals_warn(minutes: int, verdict: str) -> None:
+    found = check(replace(GOOD, incidents=Evaluated(NOW, [])), "incidents", NOW + minutes * MINUTE)
+    assert found.verdict == verdict
+    assert check(replace(GOOD, incidents=Evaluated(None, [])), "incidents", NOW + 9 * MINUTE).verdict == "pass"
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(30, "pass"), (31, "warn"), (60, "warn"), (61, "fail")])

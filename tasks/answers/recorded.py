@@ -13,6 +13,7 @@ from tasks.domain.assess.coverage import Coverage, measure
 from tasks.domain.assess.recorded import RecordedLook, record_of
 from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.expected.cells import Selection
+from tasks.domain.plan.queue import queue_of
 from tasks.ledger import Ledger
 from tasks.ledger.looks import LookNow
 
@@ -22,7 +23,7 @@ def recorded_look(report: Report, run: str, first_seen: Mapping[str, datetime]) 
     return record_of(
         report.overview,
         report.config,
-        first_seen,
+        queue_of(report.overview, report.config, first_seen),
         run=run,
         lake=Store(report.config.lake).address,
         list_requests=report.list_requests,

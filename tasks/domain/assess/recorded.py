@@ -11,9 +11,9 @@ from typing import NamedTuple
 from config.models import Config, Priority
 from tasks.domain.assess.completeness import end_of, first_lacking_days, last_complete_day
 from tasks.domain.assess.overview import Counts, Overview, Stored
-from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import UnknownSchedule
-from tasks.domain.expected.cells import Cell, Partition, Selection
+from tasks.domain.expected.cells import Partition, Selection
 from tasks.domain.metrics import (
     CELLS,
     COMPLETE_UNTIL,
@@ -30,7 +30,6 @@ from tasks.domain.metrics import (
     Series,
     series_of,
 )
-from tasks.domain.plan.scoring import priority_of
 
 Gauges = Mapping[Series, float]
 
@@ -44,6 +43,9 @@ class Waiting(NamedTuple):
     def and_(self, other: Waiting) -> Waiting:
         """These files and others."""
         return Waiting(self.files + other.files, min(self.oldest, other.oldest))
+
+
+Queue = Mapping[tuple[str, Priority], Waiting]  # by dataset and priority
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,14 +80,13 @@ def is_whole_look(config: Config, selection: Selection, as_of: datetime | None) 
 def record_of(
     overview: Overview,
     config: Config,
-    first_seen: Mapping[str, datetime],
+    queue: Queue,
     *,
     run: str,
     lake: str,
     list_requests: int,
 ) -> RecordedLook:
-    """What is recorded of a look that has found this. `first_seen` is when gaps were detected, by key."""
-    queue = _queue(overview, config, first_seen)
+    """What is recorded of a look that has found this, if these files wait."""
     return RecordedLook(
         overview.taken_at,
         overview.verified_since or overview.taken_at,
@@ -103,40 +104,14 @@ def record_of(
     )
 
 
-def is_waiting(status: Status) -> bool:
-    """Does a file with this status wait to be fetched? It does not if only somebody else can mend what is wrong."""
-    if status.state is State.GAP:
-        return status.kind is not Kind.UNREADABLE
-    return status.state is State.DEFERRED and status.limit is not None and status.limit.is_waited_for
-
-
-def _queue(
-    overview: Overview, config: Config, first_seen: Mapping[str, datetime]
-) -> dict[tuple[str, Priority], Waiting]:
-    """The files that wait to be fetched, by dataset and priority."""
-    now = overview.taken_at
-    found: dict[tuple[object, ...], tuple[Cell, Waiting]] = {}  # by what the priority depends on
-    for key, status in overview.statuses.items():
-        if is_waiting(status):
-            cell, seen = overview.cells[key], first_seen.get(key, now)
-            alike = cell.dataset, cell.season, cell.last_day
-            _, before = found.get(alike, (cell, Waiting(0, seen)))
-            found[alike] = cell, Waiting(before.files + 1, min(before.oldest, seen))
-    queue: dict[tuple[str, Priority], Waiting] = {}
-    for cell, waiting in found.values():
-        of = cell.dataset, priority_of(cell, config.datasets[cell.dataset], config.scoring, now)
-        queue[of] = queue[of].and_(waiting) if of in queue else waiting
-    return queue
-
-
-def _by_priority(queue: Mapping[tuple[str, Priority], Waiting]) -> dict[Priority, Waiting]:
+def _by_priority(queue: Queue) -> dict[Priority, Waiting]:
     found: dict[Priority, Waiting] = {}
     for (_, priority), waiting in queue.items():
         found[priority] = found[priority].and_(waiting) if priority in found else waiting
     return found
 
 
-def _gauges(overview: Overview, config: Config, queue: Mapping[tuple[str, Priority], Waiting]) -> Gauges:
+def _gauges(overview: Overview, config: Config, queue: Queue) -> Gauges:
     gauges: dict[Series, float] = defaultdict(float)
     for series, value in (
         *_cells(overview, config),

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.models import Priority
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import Overview, overview_of
-from tasks.domain.assess.recorded import RecordedLook, Waiting, is_waiting, is_whole_look, record_of
+from tasks.domain.assess.recorded import RecordedLook, is_whole_look, record_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Selection
 from tasks.domain.metrics import (
@@ -27,6 +26,7 @@ from tasks.domain.metrics import (
     Metric,
     series_of,
 )
+from tasks.domain.plan.queue import is_waiting, queue_of
 from tasks.domain.reasons import Limit
 from tests.builders import NOW, a_cell, a_config
 
@@ -49,7 +49,8 @@ def _overview(files: list[tuple[str, Status]]) -> Overview:
 
 def _recorded(files: list[tuple[str, Status]]) -> RecordedLook:
     seen = {str(n): NOW - n * HOUR for n in range(len(files))}
-    return record_of(_overview(files), CONFIG, seen, run="run", lake="s3://lake", list_requests=3)
+    overview = _overview(files)
+    return record_of(overview, CONFIG, queue_of(overview, CONFIG, seen), run="run", lake="s3://lake", list_requests=3)
 
 
 def _sum(look: RecordedLook, metric: Metric) -> float:
@@ -74,13 +75,9 @@ def test_each_file_counts_once_in_each_number_that_it_belongs_to(files: list[tup
     assert look.gauges[series_of(UNREAD)] == 2
 
 
-def test_what_only_somebody_else_can_mend_does_not_wait_to_be_fetched() -> None:
-    assert [is_waiting(status) for status in STATUSES] == [True, False, True, False, False, False]
-
-
-def test_the_queue_tells_since_when_its_oldest_file_waits() -> None:
+def test_the_gauges_have_the_queue_and_a_whole_listing_is_as_of_the_look() -> None:
     look = _recorded([("espn_summary", PRESENT), ("espn_summary", MISSING), ("espn_summary", PAUSED)])
-    assert look.queue == {Priority.CRITICAL: Waiting(2, NOW - 2 * HOUR)}
+    assert look.gauges[series_of(QUEUE, priority="CRITICAL")] == 2
     assert look.gauges[series_of(OLDEST, priority="CRITICAL")] == (NOW - 2 * HOUR).timestamp()
     of_it = {"source": "espn", "dataset": "espn_summary"}
     assert look.gauges[series_of(CRITICAL_OLDEST, **of_it)] == (NOW - 2 * HOUR).timestamp()

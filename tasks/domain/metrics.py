@@ -146,12 +146,21 @@ FILES = Counter("adce_files_total", "Files that fills have dealt with.", (*_BOTH
 FAILURES = Counter("adce_failures_total", "Failed attempts at files, by why they failed.", (*_BOTH, FAILURE))
 DEFERRALS = Counter("adce_deferrals_total", "Files that a rule has deferred while a fill was at work.", (SOURCE, LIMIT))
 STORED_BYTES = Counter("adce_stored_bytes_total", "Bytes of the files that fills have stored.", _BOTH, Unit.BYTES)
-REQUESTS = Counter("adce_requests_total", "Requests that fills have sent to a source, once the fill has ended.", _BOTH)
+REQUESTS = Counter(
+    "adce_requests_total",
+    "Requests that fills have sent to a source, also in test mode, once the fill has ended. Not counted are those of a "
+    "fill that was killed, and those for files that were under way when it was stopped.",
+    _BOTH,
+)
 REFUSALS = Counter("adce_refusals_total", "Requests that a source has refused, as with HTTP 429 or 403.", (SOURCE,))
 PAUSES = Counter(
     "adce_pauses_total", "Pauses of a source that refusals, or the want of answers, have begun.", (SOURCE,)
 )
-RUNS = Counter("adce_runs_total", "Runs of a flow that have ended.", (FLOW, RUN_OUTCOME))
+RUNS = Counter(
+    "adce_runs_total",
+    "Runs of a flow that have ended. One that was taken for dead stays counted as that, also if it ends later.",
+    (FLOW, RUN_OUTCOME),
+)
 LIST_REQUESTS = Counter(
     "adce_list_requests_total",
     "LIST requests for files that S3 has answered, of runs and watches; commands that only report are not counted.",

@@ -112,8 +112,8 @@ class Fills:
                 absent = self.absences.add_looks(connection, end.looks)
                 Corrections.write(connection, end.changes)
             release(connection, end.fill.run, {gap.cell.work for gap in end.gaps})
-            if not end.is_test:
-                self.totals.add(connection, amounts_of(end, first_began(connection)))
+            amounts = requests_of(end) if end.is_test else amounts_of(end, first_began(connection))
+            self.totals.add(connection, amounts)
             return absent
 
         return self.database.write(write)
@@ -124,7 +124,7 @@ def amounts_of(end: FillEnd, since: datetime | None) -> Amounts:
     source, dataset = end.fill.source, end.fill.dataset
     detected = {gap.cell.key: gap.first_seen for gap in end.gaps}
     due = {gap.cell.key: gap.cell.due_at for gap in end.gaps if gap.came_due_after(since)}
-    amounts = Amounts()
+    amounts = requests_of(end)
     amounts.count(FILLS, source=source, dataset=dataset, outcome=_outcome_of(end.outcomes).value)
     amounts.observe_between(FILL_SECONDS, end.fill.started, end.ended, dataset=dataset)
     for o in end.outcomes:
@@ -134,7 +134,6 @@ def amounts_of(end: FillEnd, since: datetime | None) -> Amounts:
             amounts.count(FAILURES, source=source, dataset=dataset, failure=failure.value)
         if o.limit:
             amounts.count(DEFERRALS, source=source, limit=o.limit.value)
-        amounts.count(REQUESTS, o.requests, source=source, dataset=dataset)
         if o.requests:
             amounts.observe(WAITED_SECONDS, o.waited, source=source)
         if o.seconds is not None:
@@ -143,6 +142,13 @@ def amounts_of(end: FillEnd, since: datetime | None) -> Amounts:
             amounts.count(STORED_BYTES, o.bytes, source=source, dataset=dataset)
             amounts.observe_between(DETECTED_TO_STORED, detected.get(o.key), o.stored, dataset=dataset)
             amounts.observe_between(DUE_TO_STORED, due.get(o.key), o.stored, dataset=dataset)
+    return amounts
+
+
+def requests_of(end: FillEnd) -> Amounts:
+    """The requests that a fill adds to the running totals. In test mode, they are requests all the same."""
+    amounts, requests = Amounts(), sum(outcome.requests for outcome in end.outcomes)
+    amounts.count(REQUESTS, requests, source=end.fill.source, dataset=end.fill.dataset)
     return amounts
 
 

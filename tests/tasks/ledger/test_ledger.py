@@ -31,6 +31,7 @@ from tasks.domain.assess.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.domain.errors import LedgerError
 from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
 from tasks.domain.limits.pauses import Pause
+from tasks.domain.metrics import REQUESTS, series_of
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger import database as database_module
@@ -224,7 +225,7 @@ def test_a_check_counts_the_rows_of_each_table(url: str) -> None:
         assert ledger.check()["identities"] == 1
 
 
-def test_of_a_fill_in_test_mode_nothing_is_remembered_and_its_claims_end(url: str) -> None:
+def test_of_a_fill_in_test_mode_only_its_requests_are_counted_and_its_claims_end(url: str) -> None:
     gap = a_gap(1)
     key, work = gap.cell.key, gap.cell.work
     end = FillEnd(
@@ -243,7 +244,9 @@ def test_of_a_fill_in_test_mode_nothing_is_remembered_and_its_claims_end(url: st
         assert ledger.fills.claim(leases, [work], [key], 0) == ({work}, set())
         assert ledger.check() == before | {"claims": 1}
         assert ledger.fills.record(end) == {}
-        assert ledger.check() == before
+        assert ledger.check() == before | {"totals": 1}
+        asked = series_of(REQUESTS, source=FILL.source, dataset=FILL.dataset)
+        assert ledger.totals.current() == {asked: 1}
         leases.end(RunEnd.ENDED)
 
 

@@ -181,7 +181,7 @@ class _Planned:
 
     def _read_fills(self, plan: KeptPlan, wanted: set[str], *, at_work: bool) -> None:
         """Reads where in a kept plan the wanted keys are. It is a promise only while the plan's run is at work."""
-        fills = plan.document["fills"]
+        fills = plan.fills
         for position, fill in enumerate(fills, 1):
             for key in wanted & set(fill["keys"]):
                 self.score[key] = (fill["score"], fill["score_parts"])

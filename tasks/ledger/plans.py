@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -19,6 +21,10 @@ from tasks.ledger.totals import Totals
 
 RUN = "last"  # the plan of the last reconcile, and what it has left for later
 PLAN = "plan"  # a plan that nothing was fetched for, such as that of `adce plan`
+
+_OF_ANOTHER_FORM = (AttributeError, KeyError, TypeError, ValueError)  # of entries that are not as they should be
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 plans_table = sa.Table(
     "plans",
@@ -42,26 +48,73 @@ class KeptPlan:
     @property
     def verified_since(self) -> datetime | None:
         """Since when all of the lake had been listed, if the look of the run has listed only parts of it."""
-        since = self.document.get("verified_since")
-        return since and datetime.fromisoformat(since)
+        try:
+            return _moment(self.document.get("verified_since"))
+        except _OF_ANOTHER_FORM:
+            return None
+
+    @property
+    def fills(self) -> list[Mapping[str, Any]]:
+        """The fills in the order in which they were to start, each with at least the fields of a fill."""
+        return self._entries("fills", _fill)
 
     def reasons(self, keys: Collection[str]) -> dict[str, Reason]:
         """The reasons for which files were left for later, of those among `keys`."""
         found: dict[str, Reason] = {}
-        for later in self.document["later"]:
-            found |= dict.fromkeys(set(keys).intersection(later["keys"]), _reason(later))
+        for of, reason in self._entries("later", _later):
+            found |= dict.fromkeys(set(keys).intersection(of), reason)
         return found
 
     def stopped(self, now: datetime) -> dict[str, Reason]:
         """Why the run has fetched nothing of a source whose rate bucket was not as it should be, by source."""
-        reasons = [_reason(later) for later in self.document["later"] if later.get("limit") == Limit.BUCKET]
+        reasons = [reason for _, reason in self._entries("later", _later) if reason.limit is Limit.BUCKET]
         return {reason.of: reason for reason in reasons if reason.until and reason.until > now}
 
+    def _entries(self, name: str, read: Callable[[Any], T]) -> list[T]:
+        """The entries of a list in the document. Those of another form, and another list, are left out and told of."""
+        entries = self.document.get(name) if isinstance(self.document, dict) else None
+        if not isinstance(entries, list):
+            _tell_of_another_form(self.run, name)
+            return []
+        found = []
+        for entry in entries:
+            try:
+                found.append(read(entry))
+            except _OF_ANOTHER_FORM:
+                _tell_of_another_form(self.run, name)
+        return found
 
-def _reason(later: Mapping[str, Any]) -> Reason:
-    until = later["until"] and datetime.fromisoformat(later["until"])
-    limit = Limit(later.get("limit", Limit.SCRAPER_RUN))  # plans kept by older versions have no limit
-    return Reason(limit, later["reason"], until, later.get("of", ""))
+
+@lru_cache(maxsize=16)
+def _tell_of_another_form(run: str, name: str) -> None:
+    """Says once that a plan cannot be read, or only in part."""
+    text = "the plan that run %s has kept has %r in another form, and is not used so far: %s"
+    log.warning(text, run[:8], name, "another version of ADCE may have kept it; the next reconcile replaces it")
+
+
+def _later(entry: Any) -> tuple[list[str], Reason]:
+    """The keys of files that were left for later, and why."""
+    limit = Limit(entry.get("limit", Limit.SCRAPER_RUN))  # plans kept by older versions have no limit
+    return _keys(entry), Reason(limit, entry["reason"], _moment(entry["until"]), entry.get("of", ""))
+
+
+def _fill(entry: Any) -> Mapping[str, Any]:
+    _keys(entry)
+    return {name: entry[name] for name in ("id", "keys", "score", "score_parts", "starts", "eta")}
+
+
+def _keys(entry: Any) -> list[str]:
+    keys = entry["keys"]
+    if not (isinstance(keys, list) and all(isinstance(key, str) for key in keys)):
+        raise TypeError("keys are a list of texts")
+    return keys
+
+
+def _moment(text: Any) -> datetime | None:
+    moment = datetime.fromisoformat(text) if text else None
+    if moment and moment.tzinfo is None:
+        raise ValueError("a time needs an offset")
+    return moment
 
 
 @dataclass(frozen=True, slots=True)

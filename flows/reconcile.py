@@ -132,7 +132,7 @@ async def _reconcile(
                 get_run_logger().info(line)
         planned = report.plan_document()
         _keep_plan(session, planned, has_lease=has_lease, seconds=time.monotonic() - begun)
-        is_recorded = has_lease and is_whole_look(config, selection, as_of)
+        is_recorded = has_lease and _is_whole(session)
         if is_recorded:
             _record_look(run, report)
         if not config.dry_run:
@@ -165,6 +165,12 @@ def _keep_plan(session: Session, planned: dict[str, Any], *, has_lease: bool, se
             session.ledger.settings.keep(effective_values(session.config), session.begun)
     elif session.remembers and not session.config.test_mode:
         plans.keep(PLAN, planned, session.now(), session.id)
+
+
+def _is_whole(session: Session) -> bool:
+    """May the look of this session be recorded as one at the whole lake?"""
+    days = session.ledger.looks.days() if session.config.sandbox else None
+    return is_whole_look(session.config, session.selection, session.as_of, days)
 
 
 def _record_look(run: Run, report: Report, *, is_done: bool = False) -> None:

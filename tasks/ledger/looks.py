@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from config.models import Priority
 from tasks.domain.assess.overview import Counts, Place, Standing, Stored
-from tasks.domain.assess.recorded import Gauges, RecordedLook, Waiting
+from tasks.domain.assess.recorded import Days, Gauges, RecordedLook, Waiting
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.expected.cells import Partition
@@ -84,6 +84,7 @@ gauges_table = sa.Table(
 )
 _TABLES = (looks_table, tallied_table, tallies_table, unknown_table, waiting_table, gauges_table)
 _OF_PARTITION = (tallied_table, tallies_table, unknown_table)
+_LENGTH_OF_A_DATE = 10
 _LAST, _FINISHED = "last", "finished"  # the last look, and that of the last run that has worked through its plan
 _OF_SEASON = (*(tallies_table.c[name] for name in ("dataset", "season")), sa.literal_column("''").label("span"))
 _OF_STANDING = tuple(tallies_table.c[name] for name in ("state", "by_operator", "unread"))
@@ -202,6 +203,13 @@ class Looks:
         both = looks_table.outerjoin(runs_table, runs_table.c.id == looks_table.c.run)
         query = sa.select(ended).select_from(both).where(looks_table.c.name == _FINISHED)
         return self.database.read(lambda connection: connection.execute(query).scalar())
+
+    def days(self) -> Days | None:
+        """The first and the last day of which the last recorded look has counted files; None if there is none."""
+        span = tallies_table.c.span
+        query = sa.select(sa.func.min(span), sa.func.max(span)).where(sa.func.length(span) == _LENGTH_OF_A_DATE)
+        first, last = self.database.read(lambda connection: connection.execute(query).one())
+        return (date.fromisoformat(first), date.fromisoformat(last)) if first else None
 
     def gauges(self) -> dict[Series, float]:
         """The values of the metrics that the last recorded look has given values to."""

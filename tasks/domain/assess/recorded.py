@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from config.models import Config, Priority
@@ -32,6 +32,7 @@ from tasks.domain.metrics import (
 )
 
 Gauges = Mapping[Series, float]
+Days = tuple[date, date]  # the first and the last
 
 
 class Waiting(NamedTuple):
@@ -67,13 +68,16 @@ class RecordedLook:
     gauges: Gauges  # of the metrics that a look gives values to; a series that is left out is 0, or not known
 
 
-def is_whole_look(config: Config, selection: Selection, as_of: datetime | None) -> bool:
+def is_whole_look(config: Config, selection: Selection, as_of: datetime | None, recorded: Days | None) -> bool:
     """Does a look at this selection tell of the whole lake as it is now, so that it may be recorded?
 
-    `as_of` is the clock of the run if it was set. A sandbox lives by a set clock, and its lake is made for some days.
+    `as_of` is the clock of the run if it was set. A sandbox lives by a set clock, and its lake is made for some days:
+    `recorded` are those of which the last recorded look has counted files. A look at fewer days is not whole.
     """
     if config.sandbox:
-        return replace(selection, since=None, until=None).is_everything
+        first, last = recorded or (date.max, date.min)
+        since, until = selection.since or date.min, selection.until or date.max
+        return since <= first and last <= until and replace(selection, since=None, until=None).is_everything
     return selection.is_everything and as_of is None
 
 

@@ -99,5 +99,25 @@ def test_the_gauges_have_the_queue_and_a_whole_listing_is_as_of_the_look() -> No
 def test_a_sandbox_is_whole_by_its_own_clock_and_days(
     selection: Selection, as_of: datetime | None, *, in_a_lake: bool, in_a_sandbox: bool
 ) -> None:
-    assert is_whole_look(CONFIG, selection, as_of) is in_a_lake
-    assert is_whole_look(CONFIG.model_copy(update={"sandbox": True}), selection, as_of) is in_a_sandbox
+    assert is_whole_look(CONFIG, selection, as_of, None) is in_a_lake
+    assert is_whole_look(CONFIG.model_copy(update={"sandbox": True}), selection, as_of, None) is in_a_sandbox
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "is_whole"),
+    [
+        (date(2026, 1, 5), date(2026, 1, 14), True),
+        (date(2026, 1, 4), date(2026, 1, 15), True),
+        (None, None, True),
+        (date(2026, 1, 5), None, True),
+        (date(2026, 1, 6), date(2026, 1, 14), False),
+        (date(2026, 1, 5), date(2026, 1, 13), False),
+        (date(2026, 1, 14), date(2026, 1, 14), False),
+    ],
+)
+def test_a_look_at_fewer_days_of_a_sandbox_does_not_replace_the_recorded_one(
+    since: date | None, until: date | None, *, is_whole: bool
+) -> None:
+    sandbox = CONFIG.model_copy(update={"sandbox": True})
+    recorded = date(2026, 1, 5), date(2026, 1, 14)
+    assert is_whole_look(sandbox, Selection(since=since, until=until), NOW, recorded) is is_whole

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -69,6 +69,15 @@ def test_a_look_comes_back_as_it_was_recorded_and_the_next_one_replaces_it(ledge
     ledger.forget_lake()
     assert ledger.looks.recorded() is None
     assert [name for name in ("tallied", "tallies", "unknown_schedules", "gauges") if ledger.check()[name]] == []
+
+
+def test_the_days_of_a_look_are_the_first_and_the_last_of_which_it_has_counted_files(ledger: Ledger) -> None:
+    assert ledger.looks.days() is None
+    ledger.looks.record(replace(LOOK, counts={Place("d", "2025-26", span): {PRESENT: 1} for span in ("", "2025-10")}))
+    assert ledger.looks.days() is None
+    spans = ("2026-01-14", "2025-12", "", "2026-02", "2025-12-31", "2026-01-05")
+    ledger.looks.record(replace(LOOK, counts={Place("d", "2025-26", span): {PRESENT: 1} for span in spans}))
+    assert ledger.looks.days() == (date(2025, 12, 31), date(2026, 1, 14))
 
 
 def test_only_partitions_that_have_changed_are_written_again(ledger: Ledger) -> None:

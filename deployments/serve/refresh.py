@@ -96,6 +96,7 @@ class Refresh:
             found.other_lake if found else None,
             [held(hold) for source in found.sources if source.is_enabled for hold in source.holds] if found else (),
             Evaluated(found.evaluated, [one for one in found.incidents if one.is_open]) if found else None,
+            found.incomplete if found else "",
         )
 
     @property

@@ -81,6 +81,7 @@ class Known:
     other_lake: str | None = None  # the address of another lake, if the look that is recorded is one at that
     held: Sequence[Held] = ()
     incidents: Evaluated | None = None
+    incomplete: str = ""  # what the last reconcile has left undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +150,13 @@ def _reconcile(known: Known, now: datetime) -> Check:
         output = f"the last one ended {utc(known.finished)}, {ago}"
     if known.other_lake:
         output = f"{output}; its look was at {known.other_lake}, which is not the lake of the settings"
-    if known.other_lake or not finished:
+    if known.finished and known.incomplete:
+        output = f"{output}; it was not complete: {known.incomplete}"
+    if known.other_lake or not finished or known.incomplete:
         verdict = _at_least_warn(verdict)
     text = "no reconcile has ended for {}" + f", {{}} times reconcile.interval ({duration(known.interval)})"
     warns, fails = text.format(duration(late), _LATE), text.format(duration(too_late), _TOO_LATE)
-    warns += ", or its look was at another lake"
+    warns += ", it was not complete, or its look was at another lake"
     return Check("reconcile", verdict, known.finished, output, warns, fails)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from blocks.store import Store
 from config.models import Config
+from tasks.answers.ending import INCOMPLETE
 from tasks.answers.metrics import measured
 from tasks.answers.recorded import coverage_of, is_of, unknown_of
 from tasks.answers.runs import PastRun, joined
@@ -56,6 +57,7 @@ class Snapshot:
     events: EventsNow | None
     runs: Sequence[PastRun]  # those at work, and then the last ones
     finished: datetime | None  # when the last reconcile ended that has worked through its plan
+    incomplete: str  # what that one has left undone, in words; empty if nothing
     plan: KeptPlan | None  # the plan of the last reconcile
     measured: Measured
     recorded: Recorded | None  # None if no look at the whole of this lake is recorded
@@ -82,6 +84,7 @@ def snapshot(config: Config, now: datetime, former: Snapshot | None = None) -> S
             raise LedgerError(no_ledger(ledger.name))
         look = ledger.looks.last()
         plan = ledger.plans.unless_former(RUN, former.plan if former else None, _LONGEST_PLAN)
+        last = ledger.looks.finished_by()
         alive = live_flow_runs(ledger.database)
         recorded = ledger.runs.begun_since(now - _LATELY, FLOWS, _MOST_RUNS, alive)
         return Snapshot(
@@ -92,6 +95,7 @@ def snapshot(config: Config, now: datetime, former: Snapshot | None = None) -> S
             runs=joined([], recorded, alive),
             finished=ledger.looks.finished(),
             plan=plan,
+            incomplete=last.why or INCOMPLETE if last and last.state == INCOMPLETE else "",
             measured=measured(config, ledger, now),
             recorded=_recorded(config, ledger, former.recorded if former else None),
             incidents=[*ledger.incidents.open(), *_ended(ledger, now)],

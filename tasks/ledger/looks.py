@@ -20,7 +20,7 @@ from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.expected.cells import Partition
 from tasks.domain.metrics import Series
 from tasks.ledger.database import Database, UtcSeconds, metadata, rows
-from tasks.ledger.runs import runs_table
+from tasks.ledger.runs import RunRecord, runs_table
 
 looks_table = sa.Table(
     "looks",
@@ -203,6 +203,13 @@ class Looks:
         both = looks_table.outerjoin(runs_table, runs_table.c.id == looks_table.c.run)
         query = sa.select(ended).select_from(both).where(looks_table.c.name == _FINISHED)
         return self.database.read(lambda connection: connection.execute(query).scalar())
+
+    def finished_by(self) -> RunRecord | None:
+        """The last run that has looked at the whole lake and worked through its plan; None if it is not known."""
+        ours = looks_table.join(runs_table, runs_table.c.id == looks_table.c.run)
+        query = sa.select(runs_table).select_from(ours).where(looks_table.c.name == _FINISHED)
+        row = self.database.read(lambda connection: connection.execute(query).one_or_none())
+        return RunRecord.of(row) if row else None
 
     def days(self) -> Days | None:
         """The first and the last day of which the last recorded look has counted files; None if there is none."""

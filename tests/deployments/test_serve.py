@@ -37,8 +37,10 @@ from tasks.domain.expected.collected import collected
 from tasks.domain.incidents import Fact, Hold, Kind, Settings, step
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.metrics import CELLS, CHECK, CHECKS, COMPLETE_UNTIL, FILLS, VERDICT, series_of
+from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.incidents import Silence
+from tasks.ledger.leases import Leases
 from tasks.ledger.plans import RUN
 from tasks.log_lines import JsonLines
 from tasks.show.documents.plan import PlannedFill
@@ -270,6 +272,23 @@ def test_an_answer_that_cannot_be_written_keeps_its_last_form_and_no_other_does(
     ]
     monkeypatch.undo()
     assert client.read().ask("/health").json["checks"]["answers"][0]["status"] == "pass"
+
+
+@pytest.mark.parametrize(("state", "verdict"), [("Completed", "pass"), ("Incomplete", "warn")])
+def test_the_health_warns_of_a_last_reconcile_that_was_incomplete(
+    config: Config, client: Client, state: str, verdict: str
+) -> None:
+    why = "Incomplete: 6 of 10 files: 4 failed" if state == "Incomplete" else "Complete: 10 files"
+    with closing(Ledger(config.ledger)) as ledger:
+        whole, later = (Leases(ledger.database, run, timedelta(minutes=1)) for run in ("r1", "r2"))
+        whole.begin("reconcile", "everything", None, lambda why: None)
+        ledger.looks.record(a_look(lake=config.lake), is_done=True)
+        whole.end(RunEnd.ENDED, why, state=state)
+        later.begin("reconcile", "espn", None, lambda why: None)  # its look is not one at the whole lake
+        later.end(RunEnd.ENDED, "Incomplete: 1 of 1 file: 1 deferred", state="Incomplete")
+    (check,) = client.read().ask("/health").json["checks"]["reconcile"]
+    said = f"; it was not complete: {why}" if verdict == "warn" else ""
+    assert (check["status"], check["output"].partition("ago")[2]) == (verdict, said)
 
 
 def test_the_coverage_is_that_of_the_last_recorded_look(config: Config, client: Client) -> None:

@@ -78,6 +78,14 @@ def test_a_reconcile_has_to_end_within_two_intervals_and_must_within_four(minute
     assert "its look was at s3://other, which is not the lake" in elsewhere.output
 
 
+@pytest.mark.parametrize(("minutes", "verdict"), [(0, "warn"), (60, "warn"), (61, "fail")])
+def test_a_last_reconcile_that_was_incomplete_is_at_least_a_warning_that_says_what_is_undone(
+    minutes: int, verdict: str
+) -> None:
+    found = check(replace(GOOD, incomplete="Incomplete: 2 failed"), "reconcile", NOW + minutes * MINUTE)
+    assert (found.verdict, found.output.partition("; ")[2]) == (verdict, "it was not complete: Incomplete: 2 failed")
+
+
 @pytest.mark.parametrize(("ahead", "verdict"), [(2 * MINUTE, "pass"), (3 * MINUTE, "warn"), (9999 * MINUTE, "warn")])
 def test_a_time_in_the_future_counts_as_unknown(ahead: timedelta, verdict: str) -> None:
     then = NOW + ahead

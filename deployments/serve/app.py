@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -45,7 +47,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 VERSION = version("adce")
+log = logging.getLogger(__name__)
 _SAFE = ("GET", "HEAD")
+_MOST_OF_A_PATH = 100  # characters that the log has of a path
 MOST_OF_A_FORM = 4096  # bytes
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -87,7 +91,11 @@ class Service:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answers a request."""
         headers = headers_of(scope["headers"])
-        reply = await self._reply(scope, headers, receive)
+        try:
+            reply = await self._reply(scope, headers, receive)
+        except Exception as error:  # whatever it is, the client gets a problem document too
+            _tell_of(scope["path"][:_MOST_OF_A_PATH], f"{type(error).__name__}: {error}")
+            reply = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this answer has failed; the log of adce serve says why")
         if reply.status is HTTPStatus.OK and _matches(headers.get("if-none-match", ""), reply.answer.etag):
             reply = replace(reply, status=HTTPStatus.NOT_MODIFIED)
         has_body = scope["method"] != "HEAD" and reply.status is not HTTPStatus.NOT_MODIFIED
@@ -232,6 +240,12 @@ def headers_to_send(reply: Reply) -> Headers:
     if reply.status is HTTPStatus.NOT_MODIFIED:
         del headers["Content-Length"]
     return [(name.encode(), value.encode()) for name, value in [*headers.items(), *reply.headers]]
+
+
+@lru_cache(maxsize=64)
+def _tell_of(path: str, error: str) -> None:
+    """Logs, once, that an answer has failed."""
+    log.error("the answer at %r has failed: %s", path, error)
 
 
 def _ok(found: Answer) -> Reply:

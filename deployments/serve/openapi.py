@@ -9,11 +9,17 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from deployments.serve.paths import BADGE, COVERAGE, HTML, JSON, LOGIN, PATHS, PROBES, PROBLEM, Path
+from deployments.serve.paths import BADGE, COVERAGE, HTML, JSON, LOGIN, PATHS, PROBES, PROBLEM, REFUSED, Path
 from tasks.show.documents.service import Problem
 
-_ALWAYS = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
-_NOT_FOR_PROBES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE)
+_ALWAYS = (
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,  # there are too many connections, or the ledger has not been read
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    *REFUSED,
+)
+_NOT_FOR_PROBES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.MISDIRECTED_REQUEST)
 _FORM = {
     "type": "object",
     "properties": {"token": {"type": "string", "pattern": "[^\\s]"}},
@@ -65,20 +71,23 @@ def _operation(path: Path, names: Any, *, has_body: bool) -> dict[str, Any]:
     for status in [*problems, *([HTTPStatus.NOT_FOUND] if path.path in (BADGE, COVERAGE) else [])]:
         responses[str(status.value)] = _problem(status, names, has_body=has_body)
     if path.may_fail:
-        failed = responses.get("503", {"description": "it does not pass"})
+        failed = responses["503"]
         both = {**content.get("content", {}), **failed.get("content", {})}
         responses["503"] = failed | ({"content": both} if both else {})
     return {"summary": path.about, "responses": responses}
 
 
 def _form(names: Any) -> dict[str, Any]:
-    page = {"content": {HTML: {"schema": {"type": "string"}}}}
+    html = {HTML: {"schema": {"type": "string"}}}
+    page = {"content": html}
     body = {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": _FORM}}}
     statuses = (*_ALWAYS, HTTPStatus.MISDIRECTED_REQUEST)
     problems = {str(status.value): _problem(status, names, has_body=True) for status in statuses}
     without_body = {status: {"description": problem["description"]} for status, problem in problems.items()}
-    refused = {str(status.value): {"description": status.phrase} | page for status in _REFUSED}
-    post = {"303": {"description": "the token is right"}, **refused, **problems}
+    post = {"303": {"description": "the token is right"}, **problems}
+    for status in _WITH_THE_FORM:
+        or_problem = problems.get(str(status.value), {}).get("content", {})
+        post[str(status.value)] = {"description": status.phrase, "content": html | or_problem}
     return {
         "get": {
             "summary": "A form for the token.",
@@ -89,7 +98,7 @@ def _form(names: Any) -> dict[str, Any]:
     }
 
 
-_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_WITH_THE_FORM = (HTTPStatus.UNAUTHORIZED, HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
 def _problem(status: HTTPStatus, names: Any, *, has_body: bool) -> dict[str, Any]:

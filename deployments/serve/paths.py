@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from pydantic import BaseModel
 
@@ -22,6 +23,12 @@ COVERAGE, METRICS, BADGE = "/coverage.json", "/metrics", "/badge/{dataset}.svg"
 PROBES = frozenset({LIVEZ, READYZ})
 OF_ASSETS = {SERVED.asset(asset.name): asset for asset in ASSETS}
 OF_SECTIONS = {SERVED.fragment(section): section for section in SECTIONS}
+REFUSED = (  # the statuses with which a request is refused before it is read
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.LENGTH_REQUIRED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+)
 
 
 @dataclass(frozen=True, slots=True)

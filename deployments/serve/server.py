@@ -28,6 +28,7 @@ from tasks.publish.sending import sending
 log = logging.getLogger(__name__)
 
 _ANSWERED_WITHIN = 20.0  # seconds from the last answer, or the connection, to the next one in the client's hands
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # of the addresses that stand for all
 _IDLE = 5  # seconds for which a connection without a request is kept
 _REFUSED_WITHIN = 1.0  # seconds that a client has to take the answer to what is refused
 _MOST_CONNECTIONS = 2000
@@ -75,13 +76,14 @@ def listener(settings: Serve, option: str = "--port") -> Iterator[socket.socket]
 
 
 def address_of(settings: Serve) -> str:
-    """The address of the page, for people."""
-    return f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.port}"
+    """An address of the page at which this machine reaches it."""
+    host = _LOOPBACK.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def lacks_names(settings: Serve) -> bool:
     """Does it listen on all addresses of this machine, although no Host header may have one but loopback's?"""
-    return settings.host in ("0.0.0.0", "::") and not settings.hosts
+    return settings.host in _LOOPBACK and not settings.hosts
 
 
 async def _serve(config: Config, listening: socket.socket, most: int) -> None:
@@ -96,7 +98,8 @@ async def _serve(config: Config, listening: socket.socket, most: int) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop, number)
-    log.info("the service answers at %s", address_of(config.serve))
+    everywhere = ", and at all other addresses of this machine" if config.serve.host in _LOOPBACK else ""
+    log.info("the service answers at %s%s", address_of(config.serve), everywhere)
     if lacks_names(config.serve):
         log.warning("it answers 421 to whoever does not call this machine localhost; serve.hosts lists further names")
     refreshing = asyncio.create_task(refresh.run())

@@ -532,3 +532,26 @@ def test_an_error_names_what_cannot_be_written(config: Config, tmp_path: Path) -
     with pytest.raises(AdceError, match=f"^{tmp_path / 'other/status.json'}: cannot be written: Is a directory$"):
         write_once(config, tmp_path / "other")
     assert not list((tmp_path / "other").rglob("*.part"))
+
+
+def test_an_answer_that_fails_is_a_problem_document_and_one_line_in_the_log(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_clock() -> datetime:
+        raise ArithmeticError("no clock")
+
+    client = Client(config)
+    client.service = Service(client.config, client.refresh, no_clock)
+    for got in (client.ask("/health"), client.ask("/health", "HEAD")):
+        assert (got.status, got.headers["content-type"]) == (500, "application/problem+json")
+    assert client.ask("/health").json["detail"] == "this answer has failed; the log of adce serve says why"
+    assert caplog.messages == ["the answer at '/health' has failed: ArithmeticError: no clock"]
+    assert client.ask("/livez").status == 200
+
+
+def test_the_description_has_each_status_with_which_a_request_can_be_refused(client: Client) -> None:
+    paths = client.ask("/openapi.json").json["paths"]
+    for operations in paths.values():
+        for method in ("get", "head"):
+            assert {"400", "405", "411", "413", "429", "431", "500", "503"} <= operations[method]["responses"].keys()
+    assert "421" in paths["/status"]["get"]["responses"]

@@ -4,7 +4,7 @@ import pytest
 
 from config.models import Rate, Serve
 from deployments.serve.access import Gate, Kind, Limiter, target_of
-from deployments.serve.server import lacks_names
+from deployments.serve.server import address_of, lacks_names
 
 TOKEN = "0123456789abcdef"
 RATE = Rate(requests=10, seconds=1)
@@ -39,6 +39,20 @@ def test_only_a_named_host_is_answered(host: str, is_named: bool) -> None:
 )
 def test_on_all_addresses_others_need_a_name_for_it(settings: Serve, expected: bool) -> None:
     assert lacks_names(settings) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8710"),
+        ("0.0.0.0", "http://127.0.0.1:8710"),
+        ("::", "http://[::1]:8710"),
+        ("fd00::1", "http://[fd00::1]:8710"),
+        ("192.0.2.7", "http://192.0.2.7:8710"),
+    ],
+)
+def test_the_address_that_is_told_is_one_at_which_this_machine_reaches_the_service(host: str, address: str) -> None:
+    assert address_of(Serve(host=host)) == address
 
 
 def test_an_address_of_ipv6_is_named_in_brackets() -> None:

@@ -40,7 +40,17 @@ Token = Annotated[
     ),
 ]
 PublicPath = Literal[
-    "/", "/health", "/status", "/tasks", "/rate-limits", "/coverage.json", "/metrics", "/openapi.json", "/badge/*"
+    "/",
+    "/coverage/*",
+    "/files/*",
+    "/health",
+    "/status",
+    "/tasks",
+    "/rate-limits",
+    "/coverage.json",
+    "/metrics",
+    "/openapi.json",
+    "/badge/*",
 ]
 
 

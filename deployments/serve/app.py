@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 from config.models import Config
 from deployments.serve.access import COOKIE, Gate, Kind, Limiter, headers_of, kind_of, target_of
 from deployments.serve.answers import LINKS, Answer, answer, html, in_json, page, with_checks, written
+from deployments.serve.drill_down import DrillDown, Missing, is_page
 from deployments.serve.openapi import openapi
 from deployments.serve.paths import (
     BADGE,
@@ -39,7 +40,7 @@ from deployments.serve.refresh import Refresh
 from tasks.answers.health import Health, Verdict, health_of, is_ready
 from tasks.show.documents.service import HealthState, Liveness, Problem, Readiness
 from tasks.show.exposition import OPEN_METRICS
-from tasks.show.status import nothing_read
+from tasks.show.status import nothing_read, notice
 
 Headers = list[tuple[bytes, bytes]]
 Message = MutableMapping[str, Any]
@@ -86,6 +87,7 @@ class Service:
         self._now = now
         described = openapi(VERSION, config.datasets, has_form=config.serve.token is not None)
         self._always = {OPENAPI: answer(written(described), "application/json"), **_ASSETS}
+        self._drill_down = DrillDown(config, now)
         self._badges = {BADGE.format(dataset=dataset) for dataset in config.datasets}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -131,7 +133,9 @@ class Service:
         authorization = headers.get("authorization", "")
         if not self._gate.is_open(path) and not self._gate.is_shown(authorization, headers.get("cookie", "")):
             return (authorization and self._too_many(scope, Kind.GUESS, "wrong tokens")) or self._unauthorized(headers)
-        if not self._is_known(path):
+        if is_page(path) and method in _SAFE:
+            return await self._page(path, headers)
+        if not self._is_known(path) and not is_page(path):
             return problem(HTTPStatus.NOT_FOUND, f"nothing is here; {OPENAPI} lists what there is")
         if method not in _SAFE:
             text = "this service only answers GET and HEAD"
@@ -168,6 +172,18 @@ class Service:
             return problem(HTTPStatus.NOT_FOUND, text)
         text = "the ledger has not been read yet; /health says what does not answer"
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, text, ("Retry-After", "5"))
+
+    async def _page(self, path: str, headers: Any) -> Reply:
+        """A page behind the overview. What is wrong is told as a page, too, to whoever wants one."""
+        found = await self._drill_down.page(path, self._refresh.snapshot)
+        if isinstance(found, str):
+            return _ok(html(found))
+        status = HTTPStatus.NOT_FOUND if isinstance(found, Missing) else HTTPStatus.SERVICE_UNAVAILABLE
+        later = [] if isinstance(found, Missing) else [("Retry-After", "2")]
+        if "text/html" not in headers.get("accept", ""):
+            return problem(status, found.why, *later)
+        title = "There is no such page" if isinstance(found, Missing) else "Not now"
+        return Reply(status, html(notice(title, f"{found.why[:1].upper()}{found.why[1:]}.", LINKS)), tuple(later))
 
     def _marks(self, found: Answer) -> tuple[tuple[str, str], ...]:
         """Headers that say as of when an answer is, and what does not answer now."""

@@ -31,7 +31,7 @@ from tasks.ledger.attempts import Attempt
 from tasks.ledger.corrections import Change
 from tasks.ledger.plans import PLAN, RUN, KeptPlan
 from tasks.ledger.runs import RunRecord
-from tasks.observe.look import Look, examine_cells, look_at_cells
+from tasks.observe.look import Look, examine_cells, look_at_cells, look_at_recorded
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
 from tasks.sources.ids import season_of_game
@@ -83,10 +83,28 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     """
     session = Session(config, Selection(), store, ledger, as_of=now)
     schedules = await schedules_of(session)
-    cells = _cells_of(config, schedules, text, now)
+    cells = cells_of(config, schedules, text, now)
     if not cells:
         raise SelectionError(_nearest(config, schedules, text, now))
-    look = await look_at_cells(session, cells)
+    return _answers(session, await look_at_cells(session, cells))
+
+
+def why_recorded(config: Config, ledger: Ledger, key: str, now: datetime) -> Answer | None:
+    """The answer about the file with a key, as far as the ledger knows it: the lake is not asked.
+
+    None if the lake should hold no file with this key.
+    """
+    cells = cells_of(config, Schedules(ledger), key, now) if "/" in key and not is_pattern(key) else {}
+    if not cells:
+        return None
+    session = Session(config, Selection(), Store(config.lake), ledger, as_of=now)
+    return _answers(session, look_at_recorded(session, cells))[0]
+
+
+def _answers(session: Session, look: Look) -> list[Answer]:
+    """The answers about the files of a look, which was one at few files."""
+    config, ledger, now = session.config, session.ledger, session.now()
+    cells = look.assessment.cells
     assessment, known = look.assessment, look.known
     planned = _Planned(session, look)
     learnt = ledger.objects.learnt({key: known.objects.get(key) for key in cells})
@@ -204,16 +222,16 @@ class _Planned:
         return status
 
 
-def _cells_of(config: Config, schedules: Schedules, text: str, now: datetime) -> dict[str, Cell]:
+def cells_of(config: Config, schedules: Schedules, text: str, now: datetime) -> dict[str, Cell]:
     """The cells that a text stands for, by key."""
     if not text.isprintable():  # it may not even be Unicode, which PostgreSQL refuses
         return {}
     if day := _day(text):
-        return _of_selection(config, schedules, Selection(since=day, until=day), now)
+        return cells_of_selection(config, schedules, Selection(since=day, until=day), now)
     if is_pattern(text):
         # A pattern: only datasets whose folders can match it are looked at.
         names = tuple(n for n, d in config.datasets.items() if any(_reaches(text, key) for key in d.keys))
-        cells = _of_selection(config, schedules, Selection(datasets=names), now) if names else {}
+        cells = cells_of_selection(config, schedules, Selection(datasets=names), now) if names else {}
         matches = re.compile(translate(text)).match
         return {key: cell for key, cell in cells.items() if cell.dataset in names and matches(key)}
     if "/" not in text:
@@ -228,7 +246,7 @@ def _cells_of(config: Config, schedules: Schedules, text: str, now: datetime) ->
     return {text: cells[text]} if text in cells else {}
 
 
-def _of_selection(config: Config, schedules: Schedules, selection: Selection, now: datetime) -> dict[str, Cell]:
+def cells_of_selection(config: Config, schedules: Schedules, selection: Selection, now: datetime) -> dict[str, Cell]:
     calendar = list(calendar_cells(config, now, selection))
     cells = {cell.key: cell for cell in calendar if selection.has(cell.dataset, config.datasets[cell.dataset])}
     lists = {cell.key: cell for cell in calendar if config.datasets[cell.dataset].lists_games}
@@ -378,7 +396,7 @@ def _why_not_collected(config: Config, schedules: Schedules, text: str, now: dat
     if config.collect == Collect():
         return None
     lake = collected(config)
-    for cell in _cells_of(config.model_copy(update={"collect": Collect()}), schedules, text, now).values():
+    for cell in cells_of(config.model_copy(update={"collect": Collect()}), schedules, text, now).values():
         return (
             lake.why_not_dataset(cell.dataset)
             or lake.why_not_day(cell.season, cell.last_day)
@@ -429,7 +447,7 @@ def keys_of(config: Config, schedules: Schedules, texts: Iterable[str], now: dat
     """The cells that some texts stand for, by key. Raises SelectionError for a text that stands for none."""
     cells: dict[str, Cell] = {}
     for text in texts:
-        if not (found := _cells_of(config, schedules, text, now)):
+        if not (found := cells_of(config, schedules, text, now)):
             raise SelectionError(_nearest(config, schedules, text, now))
         # For a date, only the files of that date alone, not those of its month and season.
         cells |= {key: cell for key, cell in found.items() if not _day(text) or cell.first_day == cell.last_day}

@@ -45,6 +45,19 @@ class Gaps:
 
         return self.database.read(read)
 
+    def kinds(self, keys: Iterable[str]) -> dict[str, Kind]:
+        """What is wrong with those of some files that are gaps, by key."""
+        query = sa.select(gaps_table.c.key, gaps_table.c.kind)
+        keys = list(keys)
+
+        def read(connection: sa.Connection) -> dict[str, Kind]:
+            return {
+                key: Kind(kind)
+                for key, kind in rows(connection, query.where(among(connection, gaps_table.c.key, keys)))
+            }
+
+        return self.database.read(read)
+
     def counts(self) -> dict[str, int]:
         """How many gaps each dataset has. Datasets without gaps are left out."""
         query = sa.select(gaps_table.c.dataset, sa.func.count()).group_by(gaps_table.c.dataset)

@@ -222,12 +222,15 @@ class Looks:
         """The values of the metrics that the last recorded look has given values to."""
         return self.database.read(_gauges)
 
-    def recorded(self, *, by_season: bool = False) -> RecordedLook | None:
+    def recorded(self, *, by_season: bool = False, of: Partition | None = None) -> RecordedLook | None:
         """The last recorded look; None if none is recorded. With `by_season`, files are counted by season, not by day.
 
-        That takes a twentieth of the time, since the database adds up the days.
+        That takes a twentieth of the time, since the database adds up the days. With `of`, only the files of a
+        partition are counted.
         """
         query = _BY_SEASON if by_season else sa.select(tallies_table)
+        if of:
+            query = query.where(tallies_table.c.dataset == of.dataset, tallies_table.c.season == of.season)
 
         def read() -> RecordedLook | None:
             if (last := self.last()) is None:

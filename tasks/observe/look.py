@@ -15,7 +15,7 @@ from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.doubts import complete_until
 from tasks.domain.assess.overview import Overview, gaps_of, joined, overview_of, stored_files
-from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, without_false_time
+from tasks.domain.assess.states import NOT_READ, Examination, Kind, LakeObject, State, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.assess.unlisted import estimate_unlisted
 from tasks.domain.errors import UnexpectedKeysError
@@ -55,6 +55,7 @@ _FEW = 1000  # files of a selection by key up to which each file is looked up, i
 _FEW_CELLS = 200  # the same limit for cells that are given
 _MANY_GAMES = 50_000  # games from which on they are judged in parts
 _MANY_FILES = 500_000  # files that the ledger knows, from which on they are not read all at once
+_NOT_THERE = (Kind.MISSING, Kind.VANISHED)
 _MANY = 50_000  # files above which everything is read from the ledger, instead of what it knows of these
 
 
@@ -167,6 +168,30 @@ async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     known.objects = await objects_of(session, cells)
     judged = await _judge_known(session, Reader(session, _FEW_CELLS), known, cells)
     return _look(session, judged, known)
+
+
+def look_at_recorded(session: Session, cells: Mapping[str, Cell], at: datetime | None = None) -> Look:
+    """The state of some cells at a time, or now, as far as the ledger knows them: the lake is not asked.
+
+    A file of which the ledger has neither a version nor a gap lies in the lake and was not read yet, if it was due when
+    the lake was looked at.
+    """
+    ledger, now = session.ledger, at or session.now()
+    wrong, last = ledger.gaps.kinds(cells), ledger.looks.last()
+    there = {key: one.change.object(key) for key, one in ledger.objects.last(cells).items()}
+    objects = {key: have for key, have in there.items() if have and wrong.get(key) not in _NOT_THERE}
+    known = Knowledge(objects=objects, first_seen=_first_seen(session, cells, remember=False))
+    _load(session, known, cells)
+    taken = known.taken(cells.values(), now, session.horizon())
+    known.disagreements = untouched(trusted(ledger.disagreements.current(), session.horizon()), taken)
+    judged = _judge(session, known, cells, now)
+    unread = {
+        key: NOT_READ
+        for key, status in judged.statuses.items()
+        if status.kind is Kind.MISSING and status.state is State.GAP and key not in wrong
+        if last and cells[key].due_at <= last.taken_at
+    }
+    return _look(session, replace(judged, statuses={**judged.statuses, **unread}), known)
 
 
 async def judge_known(

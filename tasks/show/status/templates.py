@@ -57,7 +57,7 @@ def _span(seconds: float) -> str:
 
 
 def _percent(tally: Tally) -> str:
-    """The percentage, such as "99.9 %", with a question mark if not all is known; a hyphen if no files are wanted."""
+    """The percentage, such as "99.9 %", with a question mark if not all is known; or "-" if no file is wanted."""
     known, mark = percent_of(tally).rstrip("?"), "" if tally.is_known else "?"
     return f"{known} %{mark}" if tally.percent is not None else mark or "-"
 

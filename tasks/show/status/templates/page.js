@@ -7,7 +7,7 @@
   const live = document.getElementById("live"), read = document.getElementById("read");
   const etags = new Map();
   let ahead = null; // the service's clock less performance.now()
-  let readAt = Date.parse(read.querySelector("time").dateTime); // when the ledger was last read
+  let readAt = read && Date.parse(read.querySelector("time").dateTime); // when the ledger was last read
   let trouble = "";
 
   const now = () => ahead + performance.now();

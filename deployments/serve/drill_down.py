@@ -1,0 +1,134 @@
+"""What lies behind the overview: seasons, months, dates and files. Each page is written when it is asked for.
+
+The ledger alone is asked, by two requests at a time, each in a thread, so that these pages never hold up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TypeAlias
+
+from config.models import Config
+from deployments.prefect_api.settings import link_to_run
+from tasks.answers.season import Season, is_season, season_now
+from tasks.answers.service import Snapshot
+from tasks.answers.why import why_recorded
+from tasks.daemon_threads import in_daemon_thread
+from tasks.domain.access import Access
+from tasks.domain.errors import LedgerError
+from tasks.domain.expected import seasons
+from tasks.ledger import Ledger
+from tasks.show.status import COVERAGE, FILES, SERVED, WHOLE, file_page, season_page, span_page
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 2  # requests
+_WITHIN = 10.0  # seconds
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is no such page, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The page cannot be written now, and why. It may be asked for again."""
+
+    why: str
+
+
+Page: TypeAlias = str | Missing | Busy
+
+
+def is_page(path: str) -> bool:
+    """Is this the address of a page behind the overview, whether or not there is one?"""
+    return path.startswith((COVERAGE, FILES))
+
+
+class DrillDown:
+    """The pages behind the overview."""
+
+    def __init__(self, config: Config, now: Callable[[], datetime]):
+        self._config = config
+        self._now = now
+        self._at_work: set[asyncio.Future[Page]] = set()
+
+    async def page(self, path: str, found: Snapshot | None) -> Page:
+        """The page at an address. `found` is the last snapshot of the ledger, which has the plan of the last run."""
+        ask = self._file(path, found) if path.startswith(FILES) else self._coverage(path, found)
+        if isinstance(ask, Missing):
+            return ask
+        if len(self._at_work) >= _AT_ONCE:
+            return Busy(f"{_AT_ONCE} other pages of this kind are being written")
+        asking = in_daemon_thread(ask, "page")
+        self._at_work.add(asking)
+        asking.add_done_callback(self._at_work.discard)
+        done, _ = await asyncio.wait({asking}, timeout=_WITHIN)
+        if not done:
+            return Busy("the ledger has not answered in time")
+        try:
+            return asking.result()
+        except LedgerError as error:
+            log.warning("a page cannot be written: %s", error)
+            return Busy("the ledger does not answer; the log of adce serve says why")
+
+    def _coverage(self, path: str, found: Snapshot | None) -> Callable[[], Page] | Missing:
+        dataset, _, rest = path.removeprefix(COVERAGE).partition("/")
+        season, has_span, span = rest.partition("/")
+        if not is_season(self._config, dataset, season, self._now()):
+            return Missing("the lake collects no such dataset, or nothing of it in such a season")
+        if has_span and not _is_span(season, span):
+            return Missing(f"this is no month or date of {season}")
+
+        def write() -> Page:
+            with closing(Ledger(self._config.ledger, Access.LOOK)) as ledger:
+                of = season_now(self._config, ledger, dataset, season, found.plan if found else None)
+            if of is None:
+                return Missing("no reconcile has recorded a look at the whole of this lake yet")
+            return _written(of, has_span and span)
+
+        return write
+
+    def _file(self, path: str, found: Snapshot | None) -> Callable[[], Page] | Missing:
+        key = path.removeprefix(FILES)
+
+        def write() -> Page:
+            with closing(Ledger(self._config.ledger, Access.LOOK)) as ledger:
+                look = ledger.looks.last() if self._config.sandbox else None
+                now = look.taken_at if look else self._now()
+                answer = ledger.database.read_together(lambda: why_recorded(self._config, ledger, key, now))
+                server = ledger.runs.last_server()
+            if answer is None:
+                return Missing("the lake should hold no such file, as far as the ledger knows; `adce why` says why")
+            return file_page(answer, lambda flow_run: link_to_run(server, flow_run), SERVED)
+
+        return write
+
+
+def _written(of: Season, span: str) -> str:
+    if not span:
+        return season_page(of, SERVED)
+    return span_page(of, "" if span == WHOLE else span, SERVED)
+
+
+def _is_span(season: str, span: str) -> bool:
+    """Is this a month or a date of a season, or what stands for the whole of it?"""
+    first, last = seasons.window(season)
+    if span == WHOLE:
+        return True
+    if _MONTH.fullmatch(span):
+        return f"{first:%Y-%m}" <= span <= f"{last:%Y-%m}"
+    try:
+        return len(span) == 10 and first <= date.fromisoformat(span) <= last
+    except ValueError:
+        return False

@@ -1,0 +1,77 @@
+"""Which files of a season does a dataset lack, as the last look and the ledger have it? The lake is not asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from blocks.store import Store
+from config.models import Config
+from tasks.answers.recorded import coverage_of, is_of, unknown_of
+from tasks.answers.why import Schedules, cells_of_selection
+from tasks.domain.assess.coverage import Coverage, Hole, find_holes
+from tasks.domain.assess.overview import overview_of
+from tasks.domain.assess.states import State, deferred_by
+from tasks.domain.assess.unknown import MayListMore
+from tasks.domain.expected import seasons
+from tasks.domain.expected.cells import Partition, Selection
+from tasks.domain.expected.collected import collected
+from tasks.ledger import Ledger
+from tasks.ledger.plans import KeptPlan
+from tasks.observe.look import look_at_recorded
+from tasks.observe.session import Session
+
+
+@dataclass(frozen=True)
+class Season:
+    """A season of a dataset: its coverage by date, its holes, and the schedules that may list more files."""
+
+    dataset: str
+    name: str
+    coverage: Coverage
+    holes: Sequence[Hole]
+    unknown: Sequence[MayListMore]
+
+
+def is_season(config: Config, dataset: str, season: str, now: datetime) -> bool:
+    """Does the lake collect files of a dataset in a season? Any text may be given for both."""
+    first = collected(config).first_seasons.get(dataset)
+    try:
+        year = seasons.start_year(season)
+    except ValueError:
+        return False
+    if first is None:
+        return False
+    return seasons.start_year(first) <= year <= seasons.start_year(seasons.current_season(now))
+
+
+def season_now(config: Config, ledger: Ledger, dataset: str, season: str, plan: KeptPlan | None) -> Season | None:
+    """A season as the last look at the whole lake has found it; None if no look at this lake is recorded.
+
+    The holes are those that are there now, by the rules and the clock of that look. `plan` is that of the last run.
+    """
+    look = ledger.looks.recorded(of=Partition(dataset, season))
+    if look is None or not is_of(look, config):
+        return None
+    selection = Selection(datasets=(dataset,), seasons=(season,))
+    coverage, unknown = coverage_of(look, config, selection), unknown_of(look, config, selection)
+    found = ledger.database.read_together(lambda: _holes(config, ledger, selection, look.taken_at, plan))
+    counted = {row.span for row in coverage.finest}  # a sandbox counts the files of some days only
+    return Season(dataset, season, coverage, [hole for hole in found if hole.span in counted], unknown)
+
+
+def _holes(config: Config, ledger: Ledger, selection: Selection, at: datetime, plan: KeptPlan | None) -> list[Hole]:
+    session = Session(config, selection, Store(config.lake), ledger, as_of=at)
+    cells = cells_of_selection(config, Schedules(ledger), selection, at)
+    cells = {key: cell for key, cell in cells.items() if cell.dataset in selection.datasets}
+    overview = overview_of(look_at_recorded(session, cells).assessment)
+    gaps = [key for key, status in overview.statuses.items() if status.state is State.GAP]
+    later = plan.reasons(gaps) if plan else {}
+    now = datetime.now(UTC)
+    deferred = {
+        key: deferred_by(reason, overview.statuses[key])
+        for key, reason in later.items()
+        if reason.until is None or reason.until > now
+    }
+    return find_holes(overview.with_statuses(deferred))

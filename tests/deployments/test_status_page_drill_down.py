@@ -1,0 +1,201 @@
+"""What lies behind the overview: does it tell what the ledger knows, of what is there, and without harm to others?"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.models import Config
+from deployments.serve import drill_down
+from tasks.domain.assess.overview import Place, Standing
+from tasks.domain.assess.states import Examination, Kind, LakeObject, State
+from tasks.domain.assess.verdicts import whole
+from tasks.domain.plan.plan import Gap
+from tasks.ledger import Ledger
+from tasks.ledger.plans import RUN
+from tasks.observe.listing import check_ids
+from tests.builders import NOW, a_cell, a_config, a_game
+from tests.deployments.test_serve import TOKEN, Client, a_look, no_server
+from tests.deployments.test_status_page import MARKUP, text_of
+
+__all__ = ["no_server"]
+BOARD, DAY = "espn_schedules/20260113.json", "2026-01-13"
+THERE, LACKING = ("espn_box_scores/401810001.json", "espn_box_scores/401810002.json")
+SEASON, DATE, FILE = "/coverage/espn_summary/2025-26", f"/coverage/espn_summary/2025-26/{DAY}", f"/files/{LACKING}"
+REASON = f"paused: {MARKUP} & co"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A lake of which the ledger knows a day with two games. The box score of the second one is a hole."""
+    (tmp_path / "lake").mkdir()
+    config = a_config(lake=(tmp_path / "lake").as_uri(), ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
+    checks = check_ids(config)
+    games = (a_game(), a_game(id="401810002"))
+    with closing(Ledger(config.ledger)) as ledger:
+        keys = [template.format(id=game.id) for template in config.datasets["espn_summary"].keys for game in games]
+        for key in [BOARD, *keys]:
+            if key == LACKING:
+                continue
+            dataset, listed = ("espn_scoreboard", games) if key == BOARD else ("espn_summary", ())
+            have = LakeObject(key, 100_000, NOW, "etag")
+            seen = Examination("etag", 100_000, checks[dataset], whole(listed), NOW)
+            ledger.objects.record({key: seen}, objects={key: have}, at=NOW)
+        ledger.gaps.record([Gap(a_cell(key=LACKING), Kind.MISSING, "not in the lake", NOW)])
+        counts = {Place("espn_summary", "2025-26", DAY): {Standing(State.PRESENT): 1, Standing(State.GAP): 1}}
+        ledger.looks.record(a_look(lake=config.lake, counts=counts))
+    return config
+
+
+def keep_plan(config: Config, reason: str) -> None:
+    """Records a plan that leaves the hole for later."""
+    later = {"limit": "backoff", "of": "espn", "reason": reason, "until": "2099-01-01T00:00:00+00:00"}
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.plans.keep(RUN, {"fills": [], "later": [later | {"keys": [LACKING]}]}, NOW, "r1")
+
+
+def test_a_season_leads_to_its_dates_and_to_its_holes_which_are_those_of_the_look(config: Config) -> None:
+    client = Client(config).read()
+    season, day = client.ask(SEASON), client.ask(DATE)
+    assert "espn_summary 2025-26 50.0 %" in text_of(season.body)
+    assert f'href="{DATE}"' in season.body.decode()
+    for got in (season, day):
+        assert got.status == 200
+        assert got.body.decode().count('href="/files/') == 1
+        assert f"{LACKING} to fetch not in the lake" in text_of(got.body)
+    assert "1 of 2 files complete; 1 to fetch, as of 2026-01-15 12:00 UTC" in text_of(day.body)
+    assert "No hole is known here" in text_of(client.ask(f"{SEASON}/2026-01-12").body)
+    assert "No hole is known here" in text_of(client.ask(f"{SEASON}/whole").body)
+
+
+def test_a_hole_says_what_adce_why_says_without_a_look_at_the_lake(config: Config) -> None:
+    Path(config.lake.removeprefix("file://")).rmdir()
+    client = Client(config).read()
+    text = text_of(client.ask(FILE).body)
+    assert f"{LACKING} To fetch Reason not in the lake" in text
+    assert "First missed 2026-01-15 12:00 UTC" in text
+    assert "Next fetched by the next run" in text
+    assert "No attempt is recorded" in text
+    assert "In the lake 100 kB" in text_of(client.ask(f"/files/{THERE}").body)
+
+
+def test_a_hole_that_waits_says_for_what_and_until_when(config: Config) -> None:
+    keep_plan(config, REASON)
+    client = Client(config).read()
+    for path in (SEASON, DATE, FILE):
+        body = client.ask(path).body
+        assert "deferred" in text_of(body).lower()
+        assert f"not in the lake; {REASON}" in text_of(body) or REASON in text_of(body)
+        assert "until 2099-01-01 00:00 UTC" in text_of(body).lower().replace("utc", "UTC")
+        assert MARKUP.encode() not in body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/coverage/",
+        "/coverage/nothing/2025-26",
+        "/coverage/espn_summary/",
+        "/coverage/espn_summary/2025-27",
+        "/coverage/espn_summary/2099-00",
+        "/coverage/espn_summary/1946-47",
+        "/coverage/espn_summary/²⁰²⁵-26",
+        f"{SEASON}/",
+        f"{SEASON}/2026-13",
+        f"{SEASON}/2026-02-30",
+        f"{SEASON}/2024-01-13",
+        f"{SEASON}/20260113",
+        f"{SEASON}/{DAY}/more",
+        "/files/",
+        "/files/nothing",
+        "/files/espn_box_scores/401999999.json",
+        "/files/espn_box_scores/*.json",
+        f"/files/{MARKUP}",
+        "/files/\x00\ud800/x",
+        "/files/../../etc/passwd",
+    ],
+)
+def test_what_is_not_there_is_told_as_such_and_not_repeated(config: Config, path: str) -> None:
+    client = Client(config).read()
+    got = client.ask(path)
+    assert (got.status, got.headers["content-type"]) == (404, "application/problem+json")
+    page = client.ask(path, accept="text/html")
+    assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no such page" in text_of(page.body)
+    assert "<img" not in page.body.decode()
+    assert client.ask(path, "POST").status == 405
+
+
+def test_a_season_that_is_not_collected_or_of_which_no_look_is_recorded_is_not_there(config: Config) -> None:
+    less = config.model_copy(update={"collect": config.collect.model_copy(update={"since": "2025-26"})})
+    assert Client(less).read().ask("/coverage/espn_summary/2024-25").status == 404
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.looks.record(a_look(lake="file:///another"))
+    assert "no reconcile has recorded a look" in Client(config).read().ask(SEASON).json["detail"]
+
+
+def test_two_pages_are_written_at_a_time_and_a_third_is_told_to_come_again(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr(drill_down, "season_now", lambda *_: goes_on.wait(30) and None)
+
+    async def ask() -> list[Any]:
+        pages = drill_down.DrillDown(config, lambda: NOW)
+        asking = [asyncio.create_task(pages.page(SEASON, None)) for _ in range(3)]
+        done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        busy = [task.result() for task in done]
+        goes_on.set()
+        return [*busy, *(await asyncio.gather(*(one for one in asking if one not in done)))]
+
+    busy, *others = asyncio.run(ask())
+    assert isinstance(busy, drill_down.Busy)
+    assert [type(one) for one in others] == [drill_down.Missing] * 2
+    monkeypatch.setattr(drill_down.DrillDown, "page", lambda *_: asyncio.sleep(0, busy))
+    got = Client(config).read().ask(SEASON)
+    assert (got.status, got.headers["retry-after"]) == (503, "2")
+    assert "Not now" in text_of(Client(config).ask(SEASON, accept="text/html").body)
+
+
+def test_a_ledger_that_hangs_or_is_gone_is_told_and_holds_up_nothing_else(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(config).read()
+    file = Path(config.ledger.removeprefix("sqlite:///"))
+    file.write_bytes(b"no database" * 100)
+    got = client.ask(FILE)
+    assert (got.status, str(file) in got.body.decode()) == (503, False)
+    assert client.ask("/").status == 200
+    goes_on = threading.Event()
+    monkeypatch.setattr(drill_down, "_WITHIN", 0.01)
+    monkeypatch.setattr(drill_down, "season_now", lambda *_: goes_on.wait(30) and None)
+    monkeypatch.setattr(drill_down, "Ledger", lambda *_: closing(threading.Event()))
+    monkeypatch.setattr(drill_down, "closing", lambda of: of)
+    assert "has not answered in time" in client.ask(SEASON).json["detail"]
+    goes_on.set()
+
+
+def test_they_need_the_token_unless_they_are_public(config: Config) -> None:
+    client = Client(config, token=TOKEN, public=["/"]).read()
+    assert [client.ask(path).status for path in (SEASON, FILE)] == [401, 401]
+    client = Client(config, token=TOKEN, public=["/coverage/*"]).read()
+    assert [client.ask(path).status for path in (SEASON, FILE, "/coverage.json")] == [200, 401, 401]
+
+
+def test_of_many_holes_the_first_are_listed_and_the_others_counted(config: Config) -> None:
+    games = tuple(a_game(id=f"4018{n:05}") for n in range(250))
+    with closing(Ledger(config.ledger)) as ledger:
+        seen = ledger.objects.examined([BOARD])[BOARD]
+        ledger.objects.record({BOARD: seen._replace(verdict=replace(seen.verdict, games=games))})
+        keys = [key.format(id=game.id) for key in config.datasets["espn_summary"].keys for game in games]
+        gaps = [Gap(a_cell(key=key), Kind.MISSING, "", NOW) for key in keys]
+        ledger.gaps.record(gaps)
+    got = Client(config).read().ask(SEASON)
+    assert got.body.decode().count('href="/files/') == 200
+    assert "And 550 more files" in text_of(got.body)

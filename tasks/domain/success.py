@@ -6,6 +6,7 @@ What cannot be known from what is recorded has no value, and a text says why.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,13 +84,25 @@ class Figure:
 
 
 class DueFile(NamedTuple):
-    """A file that has become due and was then missing."""
+    """A file that has become due and was then missing. Times are seconds since 1970, because there are many files."""
 
     dataset: str
-    due: datetime
-    detected: datetime | None
-    stored: datetime | None  # when it was first stored
+    due: float
+    detected: float | None
+    stored: float | None  # when it was first stored
     is_gap: bool  # it is still a gap
+
+    def or_earlier(self, other: DueFile) -> DueFile:
+        """The same file by two attempts: the earlier of each time that is known."""
+        return self._replace(
+            due=min(self.due, other.due),
+            detected=_earlier(self.detected, other.detected),
+            stored=_earlier(self.stored, other.stored),
+        )
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 class Span(NamedTuple):
@@ -135,7 +148,8 @@ def distribution(aim: Aim, seconds: Iterable[float], what: str, unknown: str) ->
 
 def detection(files: Iterable[DueFile], since: datetime) -> Figure:
     """How long it took from the time a file was due until it was detected as missing, of those due since a time."""
-    seconds = ((file.detected - file.due).total_seconds() for file in files if file.detected and file.due >= since)
+    begin = since.timestamp()
+    seconds = (file.detected - file.due for file in files if file.detected is not None and file.due >= begin)
     return distribution(DETECTION, seconds, "file", "no file that became due was seen to be missing")
 
 
@@ -249,10 +263,14 @@ def kept(datasets: Mapping[str, Dataset], files: Collection[DueFile], since: dat
 
     Datasets without such files are left out.
     """
-    found = []
+    found, of_dataset = [], defaultdict[str, list[DueFile]](list)
+    for one in files:
+        of_dataset[one.dataset].append(one)
     for name, dataset in datasets.items():
-        ended = [one for one in files if one.dataset == name and since <= one.due + dataset.promise <= now]
-        in_time = sum(one.stored is not None and one.stored <= one.due + dataset.promise for one in ended)
+        promise = dataset.promise.total_seconds()
+        first, last = since.timestamp() - promise, now.timestamp() - promise
+        ended = [one for one in of_dataset[name] if first <= one.due <= last]
+        in_time = sum(one.stored is not None and one.stored <= one.due + promise for one in ended)
         stored = sum(one.stored is not None for one in ended)
         lacking = sum(one.stored is None and one.is_gap for one in ended)
         if ended:

@@ -1,6 +1,6 @@
 """Are the owner's figures computed as somebody would by hand?"""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -35,7 +35,9 @@ def run(begin: int, end: int) -> Span:
 def a_file(**change: object) -> DueFile:
     """A file that was due 30 hours before NOW, seen a minute later, and stored an hour after it was due."""
     due = NOW - 30 * HOUR
-    return DueFile("espn_summary", due, due + MINUTE, due + HOUR, False)._replace(**change)
+    times = {"due": due, "detected": due + MINUTE, "stored": due + HOUR} | change
+    seconds = {name: one.timestamp() if isinstance(one, datetime) else one for name, one in times.items()}
+    return DueFile(**{"dataset": "espn_summary", "is_gap": False} | seconds)
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
@@ -115,3 +117,9 @@ def test_the_budget_is_whole_files(objective: float, due: int, budget: int) -> N
 def test_where_no_file_was_due_no_objective_is_met_or_missed() -> None:
     none = Kept("d", HOUR, 99, 0, 0, 0, 0, not_counted=3)
     assert (none.percent, none.is_met) == (None, None)
+
+
+def test_of_several_attempts_at_a_file_the_earliest_times_count() -> None:
+    first, second = a_file(detected=None, stored=None), a_file(due=NOW - 31 * HOUR)
+    assert first.or_earlier(second) == second.or_earlier(first) == second
+    assert first.or_earlier(first) == first

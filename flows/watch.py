@@ -34,6 +34,7 @@ from tasks.observe.session import Session, open_session
 from tasks.observe.watched_queue import BucketCheck, Emptiness
 from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Taken, Watcher
 from tasks.publish.sending import sending
+from tasks.publish.telling import telling
 
 if TYPE_CHECKING:
     from flows.event_fills import EventFills
@@ -80,9 +81,16 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
                     await watch.list_lake()
                 receivers = receiving(queue, hidden, patience=patience)
                 async with watch.filling(), receivers as received, watch.deleting():
-                    with nullcontext() if until_empty else sending(config):
+                    with nullcontext() if until_empty else _publishing(config):
                         await watch.run(received)
         return watch.watched
+
+
+@contextmanager
+def _publishing(config: Config) -> Iterator[None]:
+    """A block in which metrics are sent, and incidents told, unless another process does that."""
+    with sending(config), telling(config):
+        yield
 
 
 @dataclass

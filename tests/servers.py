@@ -262,6 +262,15 @@ def restart_postgresql(folder: Path) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
+def stop_postgresql(folder: Path) -> None:
+    """Stops the server of `postgresql` at once. `restart_postgresql` starts it again."""
+    programs = postgresql_programs()
+    assert programs is not None
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    command = [*as_user, programs / "pg_ctl", "-D", folder / "data", "-w", "-m", "immediate", "stop"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
 def new_database(server: str, name: str) -> str:
     """Creates a database on a server of `postgresql`. Returns the database's address: user@host:port/name."""
     programs = postgresql_programs()

@@ -10,7 +10,7 @@ import typer
 from config.layers import Layer
 from deployments.cli.options import Places
 
-_TELL = ("deployments.serve", "tasks.publish.sending")  # the loggers that tell how it goes on
+_TELL = ("deployments.serve", "tasks.publish")  # the loggers that tell how it goes on
 
 
 def serve(
@@ -29,8 +29,8 @@ def serve(
 ) -> None:
     """Answers over HTTP how the system is: status, health, metrics, coverage, plan and rate limits.
 
-    It only reads the ledger, unless it sends metrics too (cloudwatch.namespace). It listens on loopback; beyond that,
-    it wants a token (ADCE_SERVE__TOKEN).
+    It also tells of incidents (alerts.targets), and sends metrics to CloudWatch (cloudwatch.namespace). It listens on
+    loopback; beyond that, it wants a token (ADCE_SERVE__TOKEN).
 
     Example: adce serve --port 8710
     """

@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 # New objects after which Python looks for unreachable ones. What is remembered of the lake stays, so that looking
 # through it often takes half of the time.
 _COLLECTED_AFTER = 100_000
-_TELL = ("flows.watch", "flows.event_fills", "tasks.observe.receivers")  # the loggers that tell how it goes on
+_TELL = (
+    "flows.watch",
+    "flows.event_fills",
+    "tasks.observe.receivers",
+    "tasks.publish",
+)  # the loggers that tell how it goes on
 
 
 def watch(

@@ -24,6 +24,7 @@ from deployments.serve.refresh import Refresh
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import signal_name
 from tasks.publish.sending import sending
+from tasks.publish.telling import telling
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +40,12 @@ _ENDS_WITHIN = 3  # seconds for answers that are being sent at the end
 
 
 def serve(config: Config) -> None:
-    """Answers requests, and sends metrics if that is configured, until a signal stops it.
+    """Answers requests, tells incidents, and sends metrics if that is configured, until a signal stops it.
 
     Raises AdceError if the port is in use, or a token is lacking.
     """
     check_access(config.serve)
-    with listener(config.serve) as listening, sending(config):
+    with listener(config.serve) as listening, sending(config), telling(config):
         asyncio.run(_serve(config, listening, _most_connections()))
 
 

@@ -56,6 +56,7 @@ from tasks.domain.flow_names import FILL, RECONCILE
 from tasks.domain.wording import duration, plural, signal_name, utc
 from tasks.ledger import Ledger
 from tasks.log_lines import LOG_FORMAT
+from tasks.publish.telling import telling
 
 if TYPE_CHECKING:
     from deployments.sandbox.system import SandboxSystem
@@ -211,7 +212,8 @@ class System:
             answers, begin = self._api_answers.is_met, partial(self._reconcile_now, api, deployments)
             try:
                 following = follow(poller, announcer, self._say, answers, begin, self._databases_away)
-                await asyncio.gather(following, *beside)
+                with nullcontext() if service else telling(self._config):  # who tells of incidents
+                    await asyncio.gather(following, *beside)
             except asyncio.CancelledError:
                 await asyncio.gather(*map(children.end, with_runs))
                 await tell_the_last(poller, announcer, self._say)

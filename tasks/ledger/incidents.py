@@ -120,20 +120,25 @@ class Incidents:
             connection.execute(incidents_table.delete().where(incidents_table.c.id == id_))
         self.database.upsert(connection, incidents_table, rows, set(incidents_table.c.keys()) - {"id"})
 
-    def adopt(self, incident: Incident, changes: Iterable[Change]) -> None:
-        """Takes over an open incident that lived in memory, and what was to be told of it.
+    def adopt(self, incident: Incident, changes: Iterable[Change], delivered: Iterable[tuple[str, str]] = ()) -> None:
+        """Takes over an open incident that lived in memory, what was told of it, and which target has got what.
 
-        If it was taken over before, or if there is another one of its kind and scope, nothing changes.
+        Nothing changes if it is over here, or if there is another one of its kind and scope.
         """
 
         def write(connection: sa.Connection) -> None:
             columns = incidents_table.c
             is_live = ~columns.is_over & columns.closed.is_(None)
             of_its_place = (columns.kind == incident.kind.value) & (columns.scope == incident.scope) & is_live
-            if connection.execute(sa.select(columns.id).where((columns.id == incident.id) | of_its_place)).first():
+            is_its_own = columns.id == incident.id
+            blocking = (is_its_own & ~is_live) | (~is_its_own & of_its_place)
+            if connection.execute(sa.select(columns.id).where(blocking)).first():
                 return
-            self.database.insert(connection, incidents_table, [_stored(incident, is_over=False)])
-            self.database.insert(connection, outbox_table, [_row_of(change) for change in changes])
+            row, others = _stored(incident, is_over=False), set(columns.keys()) - {"id"}
+            self.database.upsert(connection, incidents_table, [row], others)
+            self.database.upsert(connection, outbox_table, [_row_of(change) for change in changes], {"what"})
+            rows = [{"change": change, "target": target, "at": incident.began} for change, target in delivered]
+            self.database.upsert(connection, deliveries_table, rows, {"at"})
 
         self.database.write(write, durable=True)
 

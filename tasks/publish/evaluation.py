@@ -18,9 +18,13 @@ def evaluate(config: Config, ledger: Ledger, now: datetime, others: Iterable[Fac
     The ledger keeps what is to be told until it has been delivered. Raises LedgerError.
     """
     facts = [*facts_of(config, ledger, now), *others]
-    silences = (silence.hold for silence in ledger.incidents.silences(now))
-    settings = settings_of(config, (*silences, *_maintenance(config, now)))
+    settings = settings_of(config, holds_of(config, ledger, now))
     return ledger.incidents.evaluate(lambda before: step(before, facts, now, settings), now)
+
+
+def holds_of(config: Config, ledger: Ledger, now: datetime) -> tuple[Hold, ...]:
+    """The times in which nothing is told: the silences of operators, and the maintenance windows that are open now."""
+    return (*(silence.hold for silence in ledger.incidents.silences(now)), *_maintenance(config, now))
 
 
 def settings_of(config: Config, holds: Iterable[Hold]) -> Settings:

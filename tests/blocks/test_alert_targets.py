@@ -9,8 +9,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -22,33 +21,11 @@ from blocks import alert_targets as module
 from blocks.alert_targets import AlertTarget, DeliveryError, target_of
 from config.load import load_config
 from tasks.domain.alert_messages import Message
-from tests.servers import Handler, serving, use_s3
+from tests.receivers import receiver
+from tests.servers import Handler, use_s3
 
 DOCUMENT = {"id": "ab-7-opened", "kind": "lake"}
 MESSAGE = Message("ab-7-opened", "opened", "lake", "espn", "Opened: <it>", ("Since ever.", "More: adce plan"), DOCUMENT)
-
-
-class Requests(list[dict[str, Any]]):
-    """What a server has got."""
-
-    @property
-    def bodies(self) -> list[Any]:
-        return [json.loads(request["body"]) for request in self]
-
-
-@contextmanager
-def receiver(answers: Callable[[Handler], None] = lambda handler: handler.answer(200, b"ok")) -> Iterator[Any]:
-    """A server that records what it gets. Yields its URL and the record."""
-    requests = Requests()
-
-    class Receiver(Handler):
-        def respond(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-            requests.append({"path": self.path, "headers": dict(self.headers), "body": body})
-            answers(self)
-
-    with serving(Receiver) as url:
-        yield url, requests
 
 
 def a_target(**settings: Any) -> AlertTarget:
@@ -70,14 +47,14 @@ def failure(**settings: Any) -> DeliveryError:
 def test_slack_gets_a_text_in_its_markup() -> None:
     with receiver() as (url, requests):
         deliver(type="slack", url=f"{url}/services/T/B/secret")
-    [text] = [body["text"] for body in requests.bodies]
+    [text] = [body["text"] for body in requests.documents]
     assert text == "*Opened: &lt;it&gt;*\nSince ever.\nMore: adce plan\nMessage ab-7-opened"
 
 
 def test_a_webhook_gets_the_document_with_the_id_and_headers() -> None:
     with receiver() as (url, requests):
         deliver(type="webhook", url=f"{url}/in?key=1", headers={"Authorization": "Bearer abc", "Idempotency-Key": "x"})
-    assert requests.bodies == [DOCUMENT]
+    assert requests.documents == [DOCUMENT]
     [headers] = [request["headers"] for request in requests]
     assert (headers["Authorization"], headers["Idempotency-Key"]) == ("Bearer abc", "ab-7-opened")
     assert headers["Content-Type"] == "application/json"
@@ -220,7 +197,7 @@ def test_a_topic_that_is_not_there_is_one_line(queue: Any) -> None:
 def test_a_service_of_apprise_gets_title_and_text() -> None:
     with receiver() as (url, requests):
         deliver(type="apprise", url=f"{url.replace('http://', 'json://')}/a-topic")
-    [body] = requests.bodies
+    [body] = requests.documents
     assert body["title"] == "Opened: <it>"
     assert "Since ever." in body["message"]
     assert "ab-7-opened" in body["message"]

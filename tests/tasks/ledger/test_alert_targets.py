@@ -105,11 +105,12 @@ def test_an_incident_of_the_memory_goes_on_in_the_ledger_and_ends_there_once(url
     [incident] = memory.standing
     with closing(Ledger(url)) as ledger:
         for _ in range(2):  # the process may not have heard that it was taken over
-            ledger.incidents.adopt(incident, changes)
+            ledger.incidents.adopt(incident, changes, [("m-0a-1-opened", "pager")])
         other = incident._replace(id="m-1b-1")
         ledger.incidents.adopt(other, [])
         assert [one.id for one in ledger.incidents.open()] == ["m-0a-1"]
         assert [one.id for one in ledger.incidents.undelivered("ops", NOW)] == ["m-0a-1-opened"]
+        assert ledger.incidents.undelivered("pager", NOW) == []
         told = []
         for minute in range(6, 20):
             now = NOW + minute * MINUTE

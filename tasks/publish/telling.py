@@ -1,0 +1,106 @@
+"""In which processes are incidents told: in services until they end, and in a run once, at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from config.models import Config
+from config.secrets import masked
+from tasks.domain.errors import AdceError, LedgerError
+from tasks.domain.wording import one_line
+from tasks.observe.outages import Outage
+from tasks.publish.notifier import EVERY, Notifier, Others, no_facts
+
+log = logging.getLogger(__name__)
+
+_ENDS_WITHIN = 3.0  # seconds for which a service that ends waits for messages that are being sent
+_SERVICE_WAITS = 6.0  # seconds for which it waits for all of that
+_RUN_WAITS = 10.0  # seconds for which a run waits until its messages are sent
+
+
+@contextmanager
+def telling(config: Config, others: Others = no_facts) -> Iterator[None]:
+    """A block of a service during which a thread evaluates and tells incidents.
+
+    An error is one line of the log. Nothing waits for the thread, except the end of the block for some seconds.
+    `others` has the facts that the service knows; it is called in threads.
+    """
+    if config.dry_run or config.test_mode:
+        yield
+        return
+    ended = threading.Event()
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_tell_until(ended, config, others)), name="alerts", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(_SERVICE_WAITS)
+
+
+async def _tell_until(ended: threading.Event, config: Config, others: Others) -> None:
+    if config.alerts.targets and config.alerts.owner == "adce":
+        log.info(
+            "messages about incidents go to %s; one process of a ledger sends them", ", ".join(config.alerts.targets)
+        )
+    notifier, outage = Notifier(config, others), Outage("incidents are evaluated again; they were not")
+    while not ended.is_set():
+        await _guarded(notifier.round, outage)
+        await asyncio.to_thread(ended.wait, EVERY)
+    await notifier.end(_ENDS_WITHIN)
+
+
+async def _guarded(work: Callable[[], Awaitable[None]], outage: Outage) -> None:
+    """Does some work whose error is one line of the log."""
+    try:
+        await work()
+    except LedgerError as error:
+        outage.failed(f"incidents are evaluated without the ledger: {error}")
+    except Exception as error:  # whatever it is, the next round may succeed
+        outage.failed(_line(error))
+    else:
+        outage.ended()
+
+
+async def tell_once(config: Config, others: Others = no_facts) -> None:
+    """Evaluates at the end of a run, and tells what follows, unless a service does. It takes at most 10 seconds.
+
+    An error, or a target that hangs, is one warning. Dry runs and test mode are no work on the lake.
+    """
+    if config.dry_run or config.test_mode:
+        return
+    failed: list[Exception] = []
+
+    async def tell() -> None:
+        notifier = Notifier(config, others)
+        try:
+            await notifier.round()
+            await notifier.delivered()
+        finally:
+            await notifier.end(0.0)
+
+    def run() -> None:
+        try:
+            asyncio.run(tell())
+        except Exception as error:  # whatever it is, the run has done its work
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="alerts", daemon=True)
+    thread.start()
+    await asyncio.to_thread(thread.join, _RUN_WAITS)
+    if thread.is_alive():
+        log.warning("messages about incidents were not sent within %.0f s; whoever tells next sends them", _RUN_WAITS)
+    for error in failed:
+        log.warning("%s", _line(error))
+
+
+def _line(error: Exception) -> str:
+    """What the log says of an error."""
+    text = str(error) if isinstance(error, AdceError) else masked(one_line(repr(error)))
+    return f"incidents are not evaluated: {text}"

@@ -1,0 +1,543 @@
+"""Is each change told to each target once, in order, whatever fails, hangs, or is killed?
+
+The clock is the test's, the targets are webhooks on loopback, and the ledger is a real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.load import load_config
+from config.models import Config
+from tasks.domain.errors import LedgerError
+from tasks.domain.incidents import Fact, Kind
+from tasks.ledger import Ledger
+from tasks.ledger import database as database_module
+from tasks.ledger.leases import leases_table
+from tasks.publish import notifier as module
+from tasks.publish import telling as telling_module
+from tasks.publish.notifier import Notifier
+from tasks.publish.telling import tell_once, telling
+from tests.builders import NOW
+from tests.receivers import Received, receiver
+from tests.servers import Handler, postgresql, postgresql_programs, restart_postgresql, stop_postgresql
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+LOST = Fact(Kind.LOST, "espn/espn_summary", 3, 3)
+DEAD = Fact(Kind.DEAD_LETTERS, "", 1)
+FOUND = LOST._replace(value=0)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty ledger."""
+    file = tmp_path_factory.mktemp("ledger") / "ledger.db"
+    Ledger(f"sqlite:///{file}").close()
+    return file
+
+
+@pytest.fixture
+def file(tmp_path: Path, empty: Path) -> Path:
+    """The file of an empty ledger of this test."""
+    return Path(shutil.copy(empty, tmp_path))
+
+
+@pytest.fixture
+def ledger(file: Path) -> Iterator[Ledger]:
+    with closing(Ledger(f"sqlite:///{file}")) as ledger:
+        yield ledger
+
+
+def settings(ledger: Path | str, **urls: str) -> Config:
+    """A configuration in which a webhook for each URL is told."""
+    targets = {name: {"type": "webhook", "url": f"{url}/{name}"} for name, url in urls.items()}
+    address = ledger if isinstance(ledger, str) else f"sqlite:///{ledger}"
+    return load_config(env={"ADCE_LEDGER": address, "ADCE_ALERTS": json.dumps({"targets": targets})})
+
+
+class Process:
+    """A process with a notifier, of which the test is the clock. It knows `facts`."""
+
+    def __init__(self, config: Config, now: datetime = NOW):
+        self.now, self.seconds, self.facts = now, 0.0, [LOST]
+        self.notifier = Notifier(config, lambda: self.facts, lambda: self.now, lambda: self.seconds)
+
+    def later(self, span: timedelta) -> None:
+        self.now += span
+        self.seconds += span.total_seconds()
+
+    async def rounds(self, count: int = 4, every: timedelta = MINUTE) -> list[str]:
+        """Some rounds, each of which waits for what it tells. Returns the errors of the ledger."""
+        errors = []
+        for _ in range(count):
+            try:
+                await self.notifier.round()
+            except LedgerError as error:
+                errors.append(str(error))
+            await self.notifier.delivered()
+            self.later(every)
+        return errors
+
+
+def ids(received: Received) -> list[str]:
+    """The ids of the changes that were told, without the id of the ledger."""
+    return [told if told.startswith("m-") else told.partition("-")[2] for told in received.told]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until something is true."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_each_change_is_told_once_to_each_target_in_order(file: Path) -> None:
+    async def test() -> None:
+        with receiver() as (url, received), receiver() as (other_url, other):
+            process = Process(settings(file, ops=url, pager=other_url))
+            await process.rounds()
+            process.facts = [FOUND, DEAD]
+            await process.rounds()
+            assert ids(received) == ids(other) == ["1-opened", "1-closed", "2-opened"]
+            assert {document["kind"] for document in received.documents} == {"lost_files", "dead_letters"}
+            await process.notifier.end(1)
+            heir = Process(process.notifier._config, process.now)
+            heir.facts = process.facts
+            await heir.rounds()
+            assert len(received) == 3
+
+    asyncio.run(test())
+
+
+def test_a_target_that_hangs_delays_no_other(file: Path) -> None:
+    answered = threading.Event()
+
+    async def test() -> None:
+        with receiver(lambda handler: answered.wait(60) and None) as (url, hung), receiver() as (other_url, other):
+            process = Process(settings(file, ops=url, pager=other_url))
+            for facts in ([LOST], [LOST], [LOST], [FOUND]):
+                process.facts = facts
+                await process.notifier.round()
+                await asyncio.sleep(0)  # so that what is told is sent before the time passes
+                process.later(MINUTE)
+            await until(lambda: len(other) >= 1 and process.notifier._deliveries["pager"].done())
+            await process.notifier.round()
+            await until(lambda: len(other) == 2)
+            assert ids(hung) == ["1-opened"]
+            answered.set()
+            await process.notifier.end(0)
+
+    asyncio.run(test())
+
+
+def test_a_receiver_that_is_down_for_an_hour_gets_all_of_it_afterwards(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    is_up = threading.Event()
+
+    async def test() -> None:
+        with receiver(lambda handler: handler.answer(200 if is_up.is_set() else 500)) as (url, received):
+            process = Process(settings(file, ops=url))
+            await process.rounds(30)
+            process.facts = [FOUND]
+            await process.rounds(30)
+            assert set(ids(received)) == {"1-opened"}
+            assert 5 < len(received) < 12, "it is asked again later each time"
+            is_up.set()
+            received.clear()
+            await process.rounds(20)
+            assert ids(received) == ["1-opened", "1-closed"]
+
+    asyncio.run(test())
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors[0] == "alerts.targets.ops: HTTP 500; the message is sent again in 15s"
+
+
+def test_a_target_that_asks_for_time_gets_it(file: Path) -> None:
+    answers = iter([(429, {"Retry-After": "600"}), (200, {})])
+
+    async def test() -> None:
+        with receiver(lambda handler: handler.answer(*_with_body(*next(answers)))) as (url, received):
+            process = Process(settings(file, ops=url))
+            await process.rounds(12)
+            assert len(received) == 1
+            await process.rounds(3)
+            assert len(received) == 2
+
+    asyncio.run(test())
+
+
+def _with_body(status: int, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    return status, b"", headers
+
+
+def test_a_message_that_is_refused_holds_up_no_other(file: Path) -> None:
+    def refuse_the_first(handler: Handler) -> None:
+        handler.answer(400 if "1-opened" in handler.headers["Idempotency-Key"] else 200)
+
+    async def test() -> None:
+        with receiver(refuse_the_first) as (url, received):
+            process = Process(settings(file, ops=url))
+            await process.rounds()
+            process.facts = [FOUND]
+            await process.rounds(1)
+            assert ids(received)[-1] == "1-closed"
+            assert 1 < ids(received).count("1-opened") < 5
+
+    asyncio.run(test())
+
+
+def test_what_flaps_gives_two_messages(file: Path) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            process = Process(settings(file, ops=url))
+            paused = Fact(Kind.SOURCE_PAUSED, "espn", 4 * 3600)
+            for flap in range(200):
+                process.facts = [paused._replace(value=paused.value * (flap < 10 or flap % 2))]
+                await process.rounds(1, 0.5 * MINUTE)
+            process.facts = [paused._replace(value=0)]
+            await process.rounds(20)
+            assert ids(received) == ["1-opened", "1-closed"]
+
+    asyncio.run(test())
+
+
+def test_two_processes_on_one_ledger_tell_each_change_once_and_one_goes_on_for_the_other(file: Path) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            config = settings(file, ops=url)
+            one, other = Process(config), Process(config)
+            for facts in ([LOST], [LOST], [LOST, DEAD], [LOST, DEAD], [LOST, DEAD]):
+                one.facts = other.facts = facts
+                await asyncio.gather(one.rounds(1), other.rounds(1))
+            assert sorted(ids(received)) == ["1-opened", "2-opened"]
+            await one.notifier.end(1)
+            other.facts = [FOUND, DEAD]
+            await other.rounds(1)
+            assert ids(received)[-1] == "1-closed"
+
+    asyncio.run(test())
+
+
+def test_a_process_that_slept_beyond_its_lease_sends_nothing(file: Path, ledger: Ledger) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            process = Process(settings(file, ops=url))
+            await process.rounds(2)
+            process.later(MINUTE)
+            begin = process.notifier._begin
+
+            def sleep_first(*arguments: Any) -> None:
+                process.seconds += 51  # of the 60 of the lease, when a message may take 10
+                begin(*arguments)
+
+            process.notifier._begin = sleep_first  # type: ignore[method-assign]
+            await process.rounds(1)
+            assert received == []
+            process.notifier._begin = begin  # type: ignore[method-assign]
+            await process.rounds(1)
+            assert ids(received) == ["1-opened"]
+
+    asyncio.run(test())
+
+
+def test_a_process_that_is_killed_after_a_delivery_lets_it_be_repeated_once_with_the_same_id(
+    file: Path, ledger: Ledger
+) -> None:
+    def killed(config: Config) -> None:
+        """A process that dies before it can record a delivery."""
+
+        async def die(*_: str) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        if not (child := os.fork()):
+            try:
+                process = Process(config)
+                process.notifier._record = die  # type: ignore[method-assign]
+                for courier in process.notifier._couriers:
+                    courier._record = die
+                asyncio.run(process.rounds())
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+    with receiver() as (url, received):
+        config = settings(file, ops=url)
+        killed(config)
+        assert ids(received) == ["1-opened"]
+        heir = Process(config, NOW + 10 * MINUTE)
+        asyncio.run(heir.rounds(1))
+        assert len(received) == 1, "the lease of the killed process has not lapsed yet"
+        ledger.database.write(lambda connection: connection.execute(leases_table.update().values(until=0.0)))
+        asyncio.run(heir.rounds(3))
+        assert received.told == 2 * received.told[:1]
+        assert received.documents[0] == received.documents[1]
+
+
+def test_without_targets_incidents_are_known_and_who_comes_later_is_not_told_of_them(
+    file: Path, ledger: Ledger
+) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            alone = Process(settings(file))
+            await alone.rounds()
+            assert [one.kind for one in ledger.incidents.open()] == [Kind.LOST]
+            later = Process(settings(file, ops=url), alone.now)
+            await later.rounds()
+            assert received == []
+            later.facts = [FOUND]
+            await later.rounds(1)
+            assert ids(received) == ["1-closed"]
+
+    asyncio.run(test())
+
+
+def test_where_another_system_tells_adce_does_not(file: Path, ledger: Ledger) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            config = settings(file, ops=url)
+            alerts = config.alerts.model_copy(update={"owner": "prometheus"})
+            await Process(config.model_copy(update={"alerts": alerts})).rounds()
+            assert received == []
+            assert len(ledger.incidents.open()) == 1
+
+    asyncio.run(test())
+
+
+def test_a_clock_that_is_set_back_hides_no_end(file: Path) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            process = Process(settings(file, ops=url))
+            await process.rounds()
+            process.now -= timedelta(days=300)
+            await process.rounds()
+            process.facts = [FOUND]
+            await process.rounds(2)
+            assert ids(received) == ["1-opened", "1-closed"]
+
+    asyncio.run(test())
+
+
+def test_what_a_target_has_not_got_for_a_day_is_given_up_with_one_warning(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_up = threading.Event()
+
+    async def test() -> None:
+        with receiver(lambda handler: handler.answer(200 if is_up.is_set() else 500)) as (url, received):
+            process = Process(settings(file, ops=url))
+            await process.rounds()
+            await process.rounds(25, HOUR)
+            is_up.set()
+            received.clear()
+            await process.rounds(3, HOUR)
+            assert received == []
+
+    asyncio.run(test())
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [line for line in warnings if "not sent any more" in line] == [
+        "ops has not got 1 message within a day; it is not sent any more"
+    ]
+
+
+def away_and_back(away: Callable[[], Awaitable[None]], back: Callable[[], Awaitable[None]]) -> Callable[..., Any]:
+    """What is told while a ledger goes away and comes back, several times."""
+
+    async def test(config: Config, received: Received) -> None:
+        process = Process(config)
+        process.facts = []
+        await process.rounds(2)
+        await away()
+        errors = await process.rounds(1)
+        errors += await process.rounds(1, 2 * MINUTE)
+        assert len(errors) == 2
+        assert received == [], "it has not been away for long enough"
+        await process.rounds(1)
+        [opened] = ids(received)
+        assert opened.startswith("m-")
+        assert opened.endswith("1-opened")
+        assert received.documents[0]["kind"] == "ledger"
+        await back()
+        assert await process.rounds(2) == []
+        with closing(Ledger(config.ledger)) as ledger:
+            assert [one.kind for one in ledger.incidents.open()] == [Kind.LEDGER]
+        await away()
+        assert len(await process.rounds(1, 4 * MINUTE)) == 1
+        await back()
+        await process.rounds(3)
+        assert len(received) == 1, "it was not back for long enough"
+        await process.rounds(10)
+        assert ids(received) == [opened, opened.replace("opened", "closed")]
+        with closing(Ledger(config.ledger)) as ledger:
+            assert ledger.incidents.open() == []
+        await process.notifier.end(1)
+
+    return test
+
+
+def test_a_ledger_that_is_gone_is_told_from_memory_and_its_end_once(file: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    async def away() -> None:
+        for one in file.parent.glob("ledger.db*"):
+            one.rename(elsewhere / one.name)
+
+    async def back() -> None:
+        for one in elsewhere.iterdir():
+            one.rename(file.parent / one.name)
+
+    with receiver() as (url, received):
+        asyncio.run(away_and_back(away, back)(settings(file, ops=url), received))
+
+
+def test_a_server_of_the_ledger_that_is_stopped_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if postgresql_programs() is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    monkeypatch.setattr(database_module, "_SERVER_AWAY_SECONDS", 0.1)
+    monkeypatch.setattr(database_module, "_OPENS_WITHIN_SECONDS", 0.1)
+    folder = tmp_path / "postgresql"
+
+    async def away() -> None:
+        stop_postgresql(folder)
+
+    async def back() -> None:
+        await asyncio.to_thread(restart_postgresql, folder)
+
+    with receiver() as (url, received), postgresql(folder) as server:
+        address = f"postgresql://{server}/postgres"
+        Ledger(address).close()
+        asyncio.run(away_and_back(away, back)(settings(address, ops=url), received))
+
+
+def test_a_ledger_that_hangs_counts_as_away(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ANSWERS_WITHIN", 0.05)
+    goes_on = threading.Event()
+
+    async def test() -> None:
+        with receiver() as (url, received):
+            process = Process(settings(file, ops=url))
+            process.facts = []
+            hang = lambda: goes_on.wait(60) and []  # noqa: E731
+            process.notifier._others = hang  # type: ignore[assignment]
+            errors = await process.rounds(5)
+            assert all("has not answered for" in error for error in errors)
+            assert len(errors) == 5
+            assert received.documents[0]["kind"] == "ledger"
+            goes_on.set()
+
+    asyncio.run(test())
+
+
+def test_another_process_than_the_one_that_told_does_not_tell_of_the_ledger(file: Path, tmp_path: Path) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            config = settings(file, ops=url)
+            one, other = Process(config), Process(config)
+            one.facts = other.facts = []
+            await one.rounds(1)
+            await other.rounds(1)
+            file.rename(tmp_path / "moved")
+            await one.rounds(6)
+            await other.rounds(6)
+            assert len(received) == 1
+
+    asyncio.run(test())
+
+
+def test_a_ledger_that_no_run_has_made_yet_is_no_incident(tmp_path: Path) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            errors = await Process(settings(tmp_path / "none.db", ops=url)).rounds(10)
+            assert len(errors) == 10
+            assert received == []
+
+    asyncio.run(test())
+
+
+def held_lease(ledger: Ledger) -> int:
+    return len(ledger.database.read(lambda connection: connection.execute(leases_table.select()).all()))
+
+
+def test_a_run_tells_at_its_end_unless_a_service_does(file: Path, ledger: Ledger) -> None:
+    with receiver() as (url, received):
+        config = settings(file, ops=url)
+        service = Process(config, datetime.now(NOW.tzinfo))
+        service.facts = []
+        asyncio.run(service.rounds(1))
+        asyncio.run(tell_once(config, lambda: [DEAD]))
+        assert received == []
+        asyncio.run(service.notifier.end(1))
+        asyncio.run(tell_once(config, lambda: [DEAD._replace(value=0)]))
+        assert ids(received) == []
+        asyncio.run(tell_once(config, lambda: [DEAD]))
+        assert held_lease(ledger) == 0
+
+
+def test_a_run_in_test_mode_or_a_dry_one_tells_nothing(file: Path, ledger: Ledger) -> None:
+    for change in ({"dry_run": True}, {"test_mode": True}):
+        asyncio.run(tell_once(settings(file).model_copy(update=change), lambda: [DEAD]))
+    assert ledger.incidents.evaluated_at() is None
+
+
+def test_a_run_does_not_wait_for_a_target_that_hangs(
+    file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling_module, "_RUN_WAITS", 0.5)
+    answered = threading.Event()
+    with receiver(lambda handler: answered.wait(60) and None) as (url, received):
+        config = settings(file, ops=url)
+        early = Process(config, datetime.now(NOW.tzinfo) - 5 * MINUTE)
+        early.facts = []
+        asyncio.run(early.rounds(1))
+        asyncio.run(early.notifier.end(1))
+        alone = Process(settings(file), datetime.now(NOW.tzinfo) - 4 * MINUTE)
+        asyncio.run(alone.rounds(3))
+        asyncio.run(tell_once(config))
+        answered.set()
+    assert len(received) == 1
+    assert "messages about incidents were not sent within 0 s; whoever tells next sends them" in caplog.messages
+
+
+def test_a_ledger_that_cannot_be_opened_is_one_warning_of_a_run(tmp_path: Path, caplog: Any) -> None:
+    asyncio.run(tell_once(settings(tmp_path / "none.db")))
+    [line] = caplog.messages
+    assert line.startswith("incidents are not evaluated: there is no ledger at")
+
+
+def test_a_service_tells_until_it_ends(file: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling_module, "EVERY", 0.01)
+    with receiver() as (url, received):
+        with telling(settings(file, ops=url), lambda: [DEAD]):
+            asyncio.run(until(lambda: ledger.incidents.evaluated_at() is not None and held_lease(ledger) == 1))
+        assert held_lease(ledger) == 0
+    assert received == []
+
+
+def test_a_service_goes_on_after_any_error(file: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr(telling_module, "EVERY", 0.001)
+    begun = threading.Event()
+
+    def fail() -> list[Fact]:
+        if caplog.records:
+            begun.set()
+        raise KeyError("surprise")
+
+    with ExitStack() as stack:
+        stack.enter_context(telling(settings(file), fail))
+        assert begun.wait(60)
+    assert caplog.messages[0] == "incidents are not evaluated: KeyError('surprise')"

@@ -123,7 +123,7 @@ def faults_of(days: int, seed: int, a_day: float = 1) -> Faults:
             for n in range(times):
                 start = max(begin, 0) + n * (long + chance.choice([1, 4, 20]))
                 found.setdefault((one, chance.choice(_scopes(one))), set()).update(range(start, start + long))
-    return {place: list(_spans(minutes)) for place, minutes in found.items()}
+    return {place: list(spans_of(minutes)) for place, minutes in found.items()}
 
 
 def _scopes(kind: Kind) -> tuple[str, ...]:
@@ -133,7 +133,8 @@ def _scopes(kind: Kind) -> tuple[str, ...]:
     return ("espn/a", "espn/b", "nba_api/c") if of_dataset else ("",)
 
 
-def _spans(minutes: set[int]) -> Iterable[Span]:
+def spans_of(minutes: set[int]) -> Iterable[Span]:
+    """The spans of these minutes."""
     first = 0
     for minute in sorted(minutes):
         first = first if minute - 1 in minutes else minute

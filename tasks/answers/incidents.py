@@ -42,7 +42,7 @@ def facts_of(config: Config, ledger: Ledger, now: datetime) -> list[Fact]:
             *_checks(config, ledger, now),
             *_last_look(config, ledger, now),
             *_events(ledger, now),
-            *_of_nothing(config, ledger),
+            *_of_nothing(config, ledger, now),
         )
         return [fact if _is_asked(config, fact.scope) else fact._replace(value=0) for fact in found]
 
@@ -180,11 +180,11 @@ def _events(ledger: Ledger, now: datetime) -> Iterator[Fact]:
     yield Fact(Kind.DEAD_LETTERS, "", len(unread), reason=unread[0].reason if unread else "")
 
 
-def _of_nothing(config: Config, ledger: Ledger) -> Iterator[Fact]:
-    """That incidents are over of what the settings have no longer: a source, a dataset, or the queue of events."""
+def _of_nothing(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
+    """That incidents are over of what is no longer there: a source, a dataset, or the watch of events."""
+    is_watched = config.events.queue is not None or ledger.announcements.watch(now) is not None
     for one in ledger.incidents.open():
-        is_watched = one.kind not in _OF_EVENTS or config.events.queue is not None
-        if not (is_watched and _is_asked(config, one.scope)):
+        if not (_is_asked(config, one.scope) and (is_watched or one.kind not in _OF_EVENTS)):
             yield Fact(one.kind, one.scope, 0)
 
 

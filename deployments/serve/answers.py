@@ -12,6 +12,7 @@ from html import escape
 from typing import Any
 
 from config.secrets import without_secrets
+from deployments.prefect_api.settings import api_url, link_to_run
 from deployments.serve.paths import (
     BADGE,
     COVERAGE,
@@ -28,6 +29,7 @@ from deployments.serve.paths import (
     TASKS,
 )
 from tasks.answers.health import Health, Verdict
+from tasks.answers.history import History
 from tasks.answers.service import Recorded, Snapshot
 from tasks.domain.assess.periods import By
 from tasks.domain.expected.collected import collected
@@ -70,13 +72,16 @@ def written(value: Any) -> bytes:
     return json.dumps(without_secrets(value), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-def writers(found: Snapshot, away: Sequence[str], health: Health) -> dict[str, Callable[[], Answer]]:
+def writers(
+    found: Snapshot, away: Sequence[str], health: Health, past: History | None
+) -> dict[str, Callable[[], Answer]]:
     """Functions that write the answers out of a snapshot, while what is `away` does not answer, by path.
 
     The metrics in the format of OpenMetrics have their type in place of the path, since `/metrics` has two answers.
     """
     tasks = cache(lambda: Tasks.of(found, away))
-    overview = cache(lambda: Overview(found, away, health, tasks(), LINKS))
+    link = partial(link_to_run, api_url() or found.server)
+    overview = cache(lambda: Overview(found, away, health, tasks(), past, LINKS, link))
 
     def document(of: type[Status | RateLimits | IncidentsAnswer]) -> Answer:
         return in_json(of.of(found, away), as_of=found.at)

@@ -17,6 +17,7 @@ from config.models import Config
 from deployments.serve.answers import Answer, writers
 from deployments.serve.needs import LEDGER, folders_of, free_bytes, needs_of
 from tasks.answers.health import AWAY_FOR, Evaluated, Events, Known, Reached, health_of
+from tasks.answers.history import History, history
 from tasks.answers.holds import held
 from tasks.answers.service import Snapshot, snapshot
 from tasks.daemon_threads import in_daemon_thread
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _ASKED_EVERY = timedelta(seconds=30)  # the lake, and the Prefect API
+_PAST_EVERY = timedelta(minutes=10)  # how things went over a month takes longer to read than all else
 _ANSWERS_WITHIN = 10.0  # seconds, after which something counts as away
 _HANGS_AFTER = 60.0  # seconds beyond that, after which it is asked anew; twice as many for each thread that hangs
 _SEE_LOG = "cannot be used; the log of adce serve says why"  # errors name addresses, which no answer may show
@@ -45,6 +47,7 @@ class Refresh:
         self._now = now
         self.answers: Mapping[str, Answer] = {}
         self.snapshot: Snapshot | None = None
+        self._past: History | None = None
         self._needs, self.notes = needs_of(config)
         self._since = now()
         self._reached = {name: Reached(self._since) for name in (LEDGER, *self._needs)}
@@ -63,13 +66,15 @@ class Refresh:
                 tasks.create_task(self._keep_asking(name, ask, _ASKED_EVERY))
             for name, folder in folders_of(self._config).items():
                 tasks.create_task(self._keep_measuring(name, folder))
+            tasks.create_task(self._keep_reading_the_past())
             tasks.create_task(self._keep_writing())
 
     async def once(self) -> None:
         """Asks everything once, and writes the answers."""
         asked = (self._ask(name, ask) for name, ask in self._needs.items())
         measured = (self._measure(name, folder) for name, folder in folders_of(self._config).items())
-        await asyncio.gather(self._ask(LEDGER, self._read, self._take), *asked, *measured)
+        read = self._ask(LEDGER, self._read, self._take)
+        await asyncio.gather(read, self._read_the_past(), *asked, *measured)
         await self._write()
 
     def give_up(self) -> None:
@@ -109,6 +114,23 @@ class Refresh:
 
     def _take(self, found: Snapshot) -> None:
         self.snapshot = found
+
+    async def _keep_reading_the_past(self) -> None:
+        while True:
+            await self._read_the_past()
+            await asyncio.sleep(_PAST_EVERY.total_seconds())
+
+    async def _read_the_past(self) -> None:
+        """Reads how things went. If that cannot be read, what was read before stays: the ledger is asked anyway."""
+        reading = _in_thread(lambda: history(self._config, self._now()))
+        try:
+            self._past = await reading
+        except AdceError:
+            return
+        except Exception as error:  # whatever it is, the rest of the page is written
+            log.warning("how things went cannot be read: %s: %s", type(error).__name__, error)
+            return
+        self._asked.set()
 
     async def _keep_asking(
         self, name: str, ask: Callable[[], T], every: timedelta, take: Callable[[T], None] = lambda _: None
@@ -177,15 +199,17 @@ class Refresh:
             await self._write()
 
     async def _write(self) -> None:
-        found, away = self.snapshot, self.away
-        if found and (found, away) != self._written:
-            self.answers, self._unwritten = await _in_thread(lambda: self._answers(found, away))
-            self._written, self._served = (found, away), found.at
+        found, away, past = self.snapshot, self.away, self._past
+        if found and (found, away, past) != self._written:
+            self.answers, self._unwritten = await _in_thread(lambda: self._answers(found, away, past))
+            self._written, self._served = (found, away, past), found.at
 
-    def _answers(self, found: Snapshot, away: Sequence[str]) -> tuple[dict[str, Answer], dict[str, str]]:
+    def _answers(
+        self, found: Snapshot, away: Sequence[str], past: History | None
+    ) -> tuple[dict[str, Answer], dict[str, str]]:
         """The answers out of a snapshot, and why some cannot be written, by path. Of these the last ones stay."""
         answers, unwritten = {}, {}
-        for path, write in writers(found, away, health_of(self.known, self._now())).items():
+        for path, write in writers(found, away, health_of(self.known, self._now()), past).items():
             try:
                 answers[path] = write()
             except Exception as error:  # whatever it is, the other answers are written

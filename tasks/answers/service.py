@@ -65,6 +65,7 @@ class Snapshot:
     evaluated: datetime | None  # when the conditions of incidents were evaluated last
     silences: Sequence[Silence]
     in_flight: int  # requests that runs at work have claimed
+    server: str | None  # the address of the Prefect server of the last run
     other_lake: str | None  # the address of another lake, if the look that is recorded is one at that
 
     @property
@@ -102,6 +103,7 @@ def snapshot(config: Config, now: datetime, former: Snapshot | None = None) -> S
             evaluated=ledger.incidents.evaluated_at(),
             silences=ledger.incidents.silences(now),
             in_flight=live_claims(ledger.database),
+            server=ledger.runs.last_server(),
             other_lake=look.lake if look and not is_of(look, config) else None,
             seconds=time.perf_counter() - began,
         )

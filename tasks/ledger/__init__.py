@@ -17,6 +17,7 @@ from tasks.ledger.alert_targets import AlertTargets
 from tasks.ledger.announcements import Announcements
 from tasks.ledger.arrivals import Arrivals
 from tasks.ledger.attempts import Attempts
+from tasks.ledger.completeness import Completeness
 from tasks.ledger.corrections import Corrections
 from tasks.ledger.database import Database, UtcSeconds, metadata
 from tasks.ledger.disagreements import Disagreements, disagreements_table
@@ -64,7 +65,8 @@ class Ledger:
         self.absences = Absences(database)
         self.events = Events(database, self.objects, self.arrivals, self.announcements, self.gaps, self.totals)
         self.judgements = Judgements(database)
-        self.looks = Looks(database)
+        self.completeness = Completeness(database)
+        self.looks = Looks(database, self.completeness)
         self.disagreements = Disagreements(database)
         self.pauses = Pauses(database, self.totals)
         self.operator_pauses = OperatorPauses(database)
@@ -118,6 +120,7 @@ class Ledger:
             connection.execute(disagreements_table.delete())
             self.judgements.forget(connection)
             self.looks.forget(connection)
+            self.completeness.forget(connection)
             return self.objects.forget(connection)
 
         return self.database.write(write, durable=True)
@@ -134,6 +137,7 @@ class Ledger:
             self.objects.prune(connection, before)
             self.incidents.prune(connection, before)
             self.failures.prune(connection, before)
+            self.completeness.prune(connection, before)
             return self.attempts.prune(connection, before)
 
         return self.database.write(write)

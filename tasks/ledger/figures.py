@@ -76,6 +76,12 @@ class Figures:
         stored = _FILL.started.between(after, before) & (_FILL.stored > 0) & _FILL.ended.is_not(None)
         return [Done(*row) for row in self._rows(query.where(stored))]
 
+    def reconciles(self, after: datetime, before: datetime) -> list[Span]:
+        """When those reconciles were at work that began between two times and ended, in the order of their starts."""
+        is_one = (_RUN.kind == RECONCILE) & _RUN.ended.is_not(None) & _RUN.outcome.not_in([end.value for end in DEATHS])
+        query = sa.select(_RUN.began, _RUN.ended).where(is_one, _RUN.began.between(after, before))
+        return [Span(*row) for row in self._rows(query.order_by(_RUN.began))]
+
     def refusals(self, after: datetime, before: datetime) -> dict[str, int]:
         """How many requests each source has refused. Sources without any are left out."""
         query = (

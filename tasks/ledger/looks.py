@@ -19,6 +19,7 @@ from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.expected.cells import Partition
 from tasks.domain.metrics import Series
+from tasks.ledger.completeness import Completeness
 from tasks.ledger.database import Database, UtcSeconds, metadata, rows
 from tasks.ledger.runs import RunRecord, runs_table
 
@@ -129,6 +130,7 @@ class Looks:
     """The last look at the whole lake, of a run that had the lease of a reconcile."""
 
     database: Database
+    completeness: Completeness
 
     def record(
         self,
@@ -175,6 +177,7 @@ class Looks:
         unknown = len({part.key for part in look.unknown})
         row = {**{name: getattr(look, name) for name in LookNow._fields}, "unknown": unknown}
         self.database.upsert(connection, looks_table, [{"name": name, **row} for name in names], set(LookNow._fields))
+        self.completeness.write(connection, look)
         return True
 
     def _replace_gauges(self, connection: sa.Connection, gauges: Gauges) -> None:

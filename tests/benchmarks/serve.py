@@ -143,7 +143,7 @@ def _cost_of_refresh(url: str, folder: Path) -> tuple[float, float]:
     for _ in range(4):
         began = time.process_time()
         found = snapshot(config, datetime.now(UTC), found)
-        for write in writers(found, (), health).values():
+        for write in writers(found, (), health, None).values():
             write()
         costs.append(time.process_time() - began)
     return min(costs[1:]), costs[0]

@@ -14,17 +14,22 @@ from pathlib import Path
 import pytest
 
 from config.models import Config
+from deployments.serve import refresh
 from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.incidents import Incident, Incidents, Kind
 from tasks.domain.metrics import OLDEST, QUEUE, series_of
+from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
+from tasks.ledger.leases import Leases
+from tasks.ledger.runs import Server
 from tasks.show.status import ASSETS, SECTIONS
 from tests.builders import NOW, a_config
 from tests.deployments.test_serve import SECRET, TOKEN, Client, a_look, made, no_server
 
 __all__ = ["made", "no_server"]
+SERVER = Server("http://prefect.test/api", {})
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
@@ -198,3 +203,40 @@ def test_the_look_at_many_seasons_fits_the_page(config: Config) -> None:
     }
     page = looked(config, counts=counts).ask("/").body.decode()
     assert page.count('href="/coverage/espn_summary/') == 30 + 1, "one for each season, and one of the dataset"
+
+
+def ended(config: Config, kind: str, end: RunEnd, why: str) -> None:
+    """Records a run that has ended."""
+    with closing(Ledger(config.ledger)) as ledger:
+        leases = Leases(ledger.database, f"run of {kind}", timedelta(minutes=1))
+        leases.begin(kind, "everything", "0d3c7d4e-0000-4000-8000-000000000000", lambda _: None, SERVER)
+        leases.end(end, why)
+
+
+def test_the_last_runs_have_their_ends_and_links_into_prefect(config: Config) -> None:
+    ended(config, "reconcile", RunEnd.FAILED, f"HTTP 500 {MARKUP}")
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.looks.record(a_look(lake=config.lake))
+    body = Client(config).read().ask("/fragments/happened").body
+    text = text_of(body)
+    assert "The last run: Failed" in text
+    assert f"reconcile everything Failed {datetime.now(UTC):%Y-%m-%d}" in text
+    assert f"HTTP 500 {MARKUP}" in text
+    assert 'href="http://prefect.test/flow-runs/flow-run/0d3c7d4e' in body.decode()
+    assert "A reconcile takes Last day, by hour:" in text
+    assert "Complete Last day, by hour: 50 %, at least 50 %" in text
+    assert "How well it was kept in the last week The owner's figures Figure Is" in text
+    assert "Answers HTTP 429 a day" in text
+
+
+def test_how_things_went_is_read_rarely_and_without_it_the_rest_is_there(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("too much")
+
+    monkeypatch.setattr(refresh, "history", fail)
+    got = looked(config).ask("/")
+    assert got.status == 200
+    assert "How well it was kept" not in text_of(got.body)
+    assert "No run has ended in the last days" in text_of(got.body)

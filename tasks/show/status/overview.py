@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from tasks.answers.health import STALE_AFTER, Health
+from tasks.answers.history import History
 from tasks.answers.service import Snapshot
 from tasks.domain.assess.unknown import by_season
 from tasks.show.coverage.grid import grid_of
 from tasks.show.coverage.shades import legend_of
 from tasks.show.documents.service import Tasks
+from tasks.show.status.happened import FIRST_RUNS, happened_of
 from tasks.show.status.links import Links
 from tasks.show.status.templates import TEMPLATES
 from tasks.show.status.whole import whole_of
@@ -26,6 +28,7 @@ SECTIONS: Mapping[str, str] = {
     "wrong": "What is wrong now?",
     "holes": "Where are the holes?",
     "work": "What does it do, and what does it wait for?",
+    "happened": "What happened?",
 }
 _OF_LOOK = ("whole", "holes")  # the sections that tell what the last look has found
 
@@ -38,7 +41,9 @@ class Overview:
     away: Sequence[str]
     health: Health
     plan: Tasks
+    past: History | None  # None until it was read
     links: Links
+    link_to_run: Callable[[str], str | None]  # the address of a flow run's page in Prefect's UI
 
     def section(self, name: str) -> str:
         """A section alone: what the script of the page puts in the place of the former one."""
@@ -66,6 +71,8 @@ class Overview:
             "legend_shades": legend_of(look.coverage.total) if look else (),
             "work": work_of(self.found, self.plan),
             "most_later": MOST_LATER,
+            "first": FIRST_RUNS,
+            "happened": happened_of(self.found, self.past, self.link_to_run),
             "every": every,
             "stale_after": STALE_AFTER * every,
             "old": self._old,

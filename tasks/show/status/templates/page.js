@@ -113,6 +113,6 @@
 
   document.addEventListener("keydown", step);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) grey(); });
-  for (const box of document.querySelectorAll(".scroll:has(.heat)")) box.scrollLeft = box.scrollWidth; // the newest seasons
+  for (const box of document.querySelectorAll("#holes .scroll")) box.scrollLeft = box.scrollWidth; // the newest seasons
   if (sections.length) refresh();
 })();

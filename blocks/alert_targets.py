@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import Any
 
-import httpx
 from pydantic import ValidationError
 
 from blocks.aws import aws_of
 from blocks.aws_errors import NoAnswerError, code_of, why_failed
+from blocks.bounded_http import UnansweredError, exchange
 from config.models import AppriseTarget, Config, SlackTarget, SnsTarget, Target, WebhookTarget
 from config.secrets import masked, register_url
 from tasks.daemon_threads import in_daemon_thread
@@ -29,7 +28,6 @@ from tasks.domain.wording import one_line
 UrlTarget = SlackTarget | WebhookTarget | AppriseTarget
 
 WITHIN = 10.0  # seconds in which a message has to be delivered
-_LONGEST_ANSWER = 300  # bytes that are read of an answer, and characters that an error shows
 _TELLS_WAIT = (429, 503)  # statuses with which an answer may ask for a wait
 _OF_THE_MESSAGE = (400, 413, 415, 422)  # statuses with which a service may refuse one message, and take the next one
 _WRONG_MESSAGE = ("InvalidParameter", "InvalidParameterValue", "ParamValidationError")  # the same of SNS, by its codes
@@ -69,12 +67,6 @@ class AlertTarget(ABC):
         return DeliveryError(f"alerts.targets.{self.name}: {masked(one_line(why))}", **more)
 
 
-@cache
-def _authorities() -> ssl.SSLContext:
-    """The certificates that are trusted. To read them takes a tenth of a second."""
-    return httpx.create_ssl_context()
-
-
 @dataclass
 class Http(AlertTarget):
     """A URL to which messages are posted as JSON, of which `body` makes the document."""
@@ -85,34 +77,17 @@ class Http(AlertTarget):
     headers: Mapping[str, str]
 
     async def _send(self, message: Message) -> None:
-        content = json.dumps(self.body(message)).encode()
-        # Each part of the exchange may take as long as all of it, so that the one limit above decides.
-        async with httpx.AsyncClient(timeout=2 * WITHIN, follow_redirects=False, verify=_authorities()) as client:
-            headers = {"User-Agent": "adce", **self.headers, "Content-Type": "application/json"}
-            headers["Idempotency-Key"] = message.id
-            try:
-                async with client.stream("POST", self.url, content=content, headers=headers) as answer:
-                    await self._check(answer)
-            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                raise self._failed(f"it cannot be reached: {error or type(error).__name__}") from None
-
-    async def _check(self, answer: httpx.Response) -> None:
-        """Raises DeliveryError unless the answer says that the message was taken."""
-        if answer.is_success:
-            return
-        said = b""
-        async for piece in answer.aiter_raw():
-            said += piece
-            if len(said) >= _LONGEST_ANSWER:
-                break
-        text = one_line(said[:_LONGEST_ANSWER].decode(errors="replace"))
-        redirect = "; a redirect is not followed, name the address itself" if answer.is_redirect else ""
-        asks = answer.headers.get("Retry-After", "") if answer.status_code in _TELLS_WAIT else ""
-        raise self._failed(
-            f"HTTP {answer.status_code}{f': {text}' if text else ''}{redirect}",
-            wait=asked_wait(asks, datetime.now(UTC)),
-            is_of_message=answer.status_code in _OF_THE_MESSAGE,
-        )
+        own = {"Content-Type": "application/json", "Idempotency-Key": message.id}
+        headers = {name: value for name, value in self.headers.items() if name.title() not in own} | own
+        try:
+            content = json.dumps(self.body(message)).encode()
+            answer = await exchange("POST", self.url, WITHIN, content=content, headers=headers)
+        except UnansweredError as error:
+            raise self._failed(str(error)) from None
+        if not answer.is_success:
+            asks = answer.headers.get("Retry-After", "") if answer.status in _TELLS_WAIT else ""
+            wait, is_of_message = asked_wait(asks, datetime.now(UTC)), answer.status in _OF_THE_MESSAGE
+            raise self._failed(answer.line, wait=wait, is_of_message=is_of_message)
 
 
 class Sns(AlertTarget):

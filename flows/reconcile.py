@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +17,7 @@ from prefect.states import Cancelled, State
 
 from config.effective import effective_values
 from config.load import ConfigError, load_config
+from config.models import Config
 from flows.conclusion import conclude
 from flows.old_runs import delete_old_runs
 from flows.opening import open_run
@@ -36,7 +39,9 @@ from tasks.ledger.leases import RECONCILE
 from tasks.ledger.plans import PLAN, RUN
 from tasks.observe.look import check_keys
 from tasks.observe.session import Session
+from tasks.publish.dead_mans_switch import pinging
 from tasks.publish.sending import send_once
+from tasks.publish.telling import tell_once
 from tasks.run.dispatcher import Dispatcher
 from tasks.run.run import Run
 
@@ -106,6 +111,26 @@ def _why_superseded() -> str | None:
 async def _reconcile(
     selection: Selection, as_of: datetime | None, max_fills: int | None, *, dry_run: bool, by_schedule: bool
 ) -> Report:
+    """A reconcile. If it is one of the whole lake, a dead man's switch hears of it (alerts.ping).
+
+    Raises AdceError and ConfigError.
+    """
+    config = settings_of_run(dry_run=dry_run)
+    is_at_work = not (config.dry_run or config.test_mode or config.sandbox)
+    is_whole = is_at_work and is_whole_look(config, selection, as_of, None)
+    with pinging(config.alerts.ping if is_whole else None) as switch:
+        return await _steps(config, selection, as_of, max_fills, by_schedule=by_schedule, has_planned=switch.succeeded)
+
+
+async def _steps(
+    config: Config,
+    selection: Selection,
+    as_of: datetime | None,
+    max_fills: int | None,
+    *,
+    by_schedule: bool,
+    has_planned: Callable[[], None],
+) -> Report:
     """The steps of a reconcile.
 
     Only one reconcile at a time has a certain lease. While another run has it, this one defers everything. Runs in test
@@ -114,7 +139,6 @@ async def _reconcile(
     Raises AdceError and ConfigError.
     """
     begun = time.monotonic()
-    config = settings_of_run(dry_run=dry_run)
     async with open_run(config, selection, as_of=as_of, max_fills=max_fills) as here:
         run, session = here.run, here.run.session
         run.by_schedule = by_schedule
@@ -135,6 +159,7 @@ async def _reconcile(
         is_recorded = has_lease and _is_whole(session)
         if is_recorded:
             _record_look(run, report)
+        has_planned()
         if not config.dry_run:
             done_by = None if as_of else _done_by(run, time.monotonic() - begun)
             report = await _fetch(here, plan, report, planned if has_lease else None, done_by)
@@ -146,7 +171,7 @@ async def _reconcile(
     await publish(report)
     if has_lease and not report.stopped:
         with run.shutdown.on_signals():  # a signal must not crash a run whose work is done
-            await send_once(config)
+            await asyncio.gather(send_once(config), tell_once(config))
             async with get_client() as client:
                 before = datetime.now(UTC) - config.keep.runs
                 await delete_old_runs(client, before, lambda: run.shutdown.reason is not None)

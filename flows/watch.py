@@ -33,6 +33,7 @@ from tasks.observe.receivers import Received, Receivers, receiving
 from tasks.observe.session import Session, open_session
 from tasks.observe.watched_queue import BucketCheck, Emptiness
 from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Taken, Watcher
+from tasks.publish.notifier import Others, no_facts
 from tasks.publish.sending import sending
 from tasks.publish.telling import telling
 
@@ -57,10 +58,13 @@ _ARRIVES_WITHIN = timedelta(seconds=30)  # a queue that is found empty may still
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def watch(config: Config, address: str, progress: Path | None = None, *, until_empty: bool = False) -> Watched:
+async def watch(
+    config: Config, address: str, progress: Path | None = None, *, until_empty: bool = False, others: Others = no_facts
+) -> Watched:
     """Takes messages from a queue until a signal comes, or with `until_empty` until the queue is empty.
 
-    The file `progress` is touched whenever the queue has answered, so that others can see that it goes on.
+    The file `progress` is touched whenever the queue has answered, so that others can see that it goes on. `others` has
+    facts for the conditions of incidents, besides those of the ledger.
 
     Raises QueueError if the queue cannot be used or is of another bucket, and AdceError if the lake or the ledger
     cannot be opened. What fails later is tried again.
@@ -81,15 +85,15 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
                     await watch.list_lake()
                 receivers = receiving(queue, hidden, patience=patience)
                 async with watch.filling(), receivers as received, watch.deleting():
-                    with nullcontext() if until_empty else _publishing(config):
+                    with nullcontext() if until_empty else _publishing(config, others):
                         await watch.run(received)
         return watch.watched
 
 
 @contextmanager
-def _publishing(config: Config) -> Iterator[None]:
+def _publishing(config: Config, others: Others) -> Iterator[None]:
     """A block in which metrics are sent, and incidents told, unless another process does that."""
-    with sending(config), telling(config):
+    with sending(config), telling(config, others):
         yield
 
 

@@ -98,6 +98,7 @@ def watch(
 
 def _from_queue(config: Config, given: str | None, progress: Path | None, *, until_empty: bool) -> Watched:
     from deployments.cli.terminal import info_shown, prefect_log
+    from deployments.process_facts import process_facts
     from flows.watch import watch as watch_queue
 
     address = checked_address("queue", given, "--queue") if given is not None else config.events.queue
@@ -109,7 +110,8 @@ def _from_queue(config: Config, given: str | None, progress: Path | None, *, unt
 
             asyncio.run(set_up_buckets(config))
         with info_shown(*_TELL):
-            return asyncio.run(watch_queue(config, address, progress, until_empty=until_empty))
+            others = process_facts(config)
+            return asyncio.run(watch_queue(config, address, progress, until_empty=until_empty, others=others))
 
 
 def _checked(progress: Path | None) -> Path | None:

@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from config.models import Config, Serve
+from deployments.process_facts import process_facts
 from deployments.serve.access import host_of
 from deployments.serve.app import Service
 from deployments.serve.protocol import LONGEST_HEAD, Requests, refusal
@@ -45,7 +46,7 @@ def serve(config: Config) -> None:
     Raises AdceError if the port is in use, or a token is lacking.
     """
     check_access(config.serve)
-    with listener(config.serve) as listening, sending(config), telling(config):
+    with listener(config.serve) as listening, sending(config), telling(config, process_facts(config)):
         asyncio.run(_serve(config, listening, _most_connections()))
 
 

@@ -34,6 +34,7 @@ from deployments.prefect_api.flow_runs import FlowRuns
 from deployments.prefect_api.pauses import as_paused, known
 from deployments.prefect_api.unusable import why_unusable
 from deployments.prefect_yaml import ROOT, Deployment, deployments_for
+from deployments.process_facts import process_facts
 from deployments.setup.api import check_api
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.up.announcer import Announcer
@@ -212,7 +213,7 @@ class System:
             answers, begin = self._api_answers.is_met, partial(self._reconcile_now, api, deployments)
             try:
                 following = follow(poller, announcer, self._say, answers, begin, self._databases_away)
-                with nullcontext() if service else telling(self._config):  # who tells of incidents
+                with nullcontext() if service else telling(self._config, process_facts(self._config)):
                     await asyncio.gather(following, *beside)
             except asyncio.CancelledError:
                 await asyncio.gather(*map(children.end, with_runs))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from deployments.cli import (
+    alerts,
     configuration,
     datasets,
     files,
@@ -72,3 +73,4 @@ def _adce(
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")
 app.add_typer(unavailable.app, name="unavailable")
+app.add_typer(alerts.app, name="alerts")

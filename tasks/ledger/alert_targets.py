@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -30,6 +30,14 @@ class Turn:
 
     since: Mapping[str, datetime]
     given_up: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a target that is told `since` then: so many messages."""
+
+    since: datetime
+    undelivered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,17 @@ class AlertTargets:
             return Turn(since, {name: count for name, count in given_up.items() if count})
 
         return self.database.write(write)
+
+    def waiting(self, now: datetime) -> dict[str, Waiting]:
+        """What waits for each target that was ever told, by its name."""
+
+        def read(connection: sa.Connection) -> dict[str, Waiting]:
+            rows = connection.execute(sa.select(alert_targets_table)).all()
+            since = {row.name: _since(row.since, row.seen, now) for row in rows}
+            later = datetime.max.replace(tzinfo=UTC)
+            return {name: Waiting(at, self._unsent(connection, name, at, later)) for name, at in since.items()}
+
+        return self.database.read(read)
 
     def let_go(self, teller: str) -> None:
         """Ends the lease, if this process has it, so that another one can go on at once."""

@@ -1,0 +1,207 @@
+"""What is told of incidents, does it arrive, and what is not to be told? The commands `adce alerts …`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.names import suggestion_or_list
+from deployments.cli import completion
+from deployments.cli.layout import say
+from deployments.cli.ledger import opened
+from deployments.cli.options import JsonOption, Places, command, note_of, operator, span_of
+from deployments.cli.output import print_json
+from tasks.domain.access import Access
+from tasks.domain.errors import AdceError, SelectionError
+from tasks.domain.wording import one_line, plural, utc
+
+if TYPE_CHECKING:
+    from config.models import Config
+    from tasks.answers.alerts import AlertsNow, TargetNow
+    from tasks.domain.alert_messages import Message
+    from tasks.domain.incidents import Incident
+    from tasks.ledger.incidents import Silence
+
+app = typer.Typer(help="Lists incidents, tests who is told of them, and silences them.", no_args_is_help=True)
+TargetArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TARGET]...", help="Names in alerts.targets; default: all.", autocompletion=completion.targets
+    ),
+]
+KindArgument = Annotated[
+    str,
+    typer.Argument(metavar="KIND", help="The kind of an incident, or all.", autocompletion=completion.kinds),
+]
+
+
+@command(app, "list")
+def list_all(places: Places, as_json: JsonOption = False) -> None:
+    """Lists the open incidents by their cause, what closed within a day, silences, and what waits for each target.
+
+    It reads the ledger: `adce serve`, `adce watch` and reconciles evaluate the conditions.
+
+    Example: adce alerts list
+    """
+    from tasks.answers.alerts import alerts_now
+    from tasks.show.documents.alerts import AlertsAnswer
+
+    with opened(places, Access.LOOK) as (config, ledger):
+        found = alerts_now(config, ledger, datetime.now(UTC))
+    if as_json:
+        print_json(AlertsAnswer.of(found, config).as_json())
+        return
+    for line in _lines(found, config):
+        say(line)
+
+
+@command(app, "test", status_1="a target did not get its message")
+def send_test(targets: TargetArgument = None, *, places: Places) -> None:
+    """Sends a test message to each target, and says of each whether it has taken it.
+
+    Example: adce alerts test ops
+    """
+    config = places.load()
+    from deployments.cli.terminal import prefect_log
+    from tasks.publish.messages import trial
+
+    names = _chosen(config, targets)
+    if config.alerts.owner != "adce":
+        typer.echo(f"adce: alerts.owner is {config.alerts.owner}, so ADCE tells no target of incidents", err=True)
+    needs_prefect = any(getattr(config.alerts.targets[name], "url_block", None) for name in names)
+    with prefect_log(is_shown=False) if needs_prefect else nullcontext():  # it imports Prefect
+        failed = asyncio.run(_deliver(config, names, trial(config, datetime.now(UTC))))
+    for name in names:
+        say(f"{name}: {failed[name]}" if name in failed else f"{name}: ok")
+    if failed:
+        raise typer.Exit(1)
+
+
+@command(app)
+def silence(
+    kind: KindArgument,
+    scope: Annotated[
+        str,
+        typer.Option("--scope", metavar="SOURCE|DATASET", help="Only of this one.", autocompletion=completion.scopes),
+    ] = "",
+    lasts: Annotated[str | None, typer.Option("--for", metavar="2h", help="For how long.")] = None,
+    note: Annotated[str | None, typer.Option("--note", help="The reason, which `adce alerts list` shows.")] = None,
+    ends: Annotated[bool, typer.Option("--end", help="End the silence of this kind and scope.")] = False,
+    *,
+    places: Places,
+) -> None:
+    """Silences a kind of incident for some time. What is still open afterwards is told then, and so is what ended.
+
+    It takes the place of an earlier silence of the same kind and scope.
+
+    Example: adce alerts silence source_paused --scope espn --for 2h --note "they know"
+    """
+    from tasks.answers.alerts import kind_of, scope_of
+    from tasks.domain.incidents import Hold
+    from tasks.ledger.incidents import Silence
+
+    if ends and (lasts or note):
+        raise AdceError("--end: give neither --for nor --note with it")
+    if not (ends or (lasts and note)):
+        raise AdceError("give --for and --note, as in --for 2h --note 'they know', or --end")
+    chosen, now = kind_of(kind), datetime.now(UTC)
+    lasting, reason = (span_of("--for", lasts), note_of(note)) if lasts and note else (None, "")
+    if lasting is not None and not lasting:
+        raise AdceError(f"--for {lasts}: that is over already; it is {utc(now)}")
+    with opened(places, Access.CHANGE, lambda config: scope_of(config, scope)) as (config, ledger):
+        place = scope_of(config, scope)
+        if lasting is None:
+            was_there = ledger.incidents.end_silence(chosen, place)
+            say(f"{_name(kind, place)}: {'told again' if was_there else 'there is no silence to end'}")
+            return
+        begun = Silence(Hold(now, now + lasting, chosen, place), reason, operator())
+        ledger.incidents.silence(begun)
+        held = [one for one in ledger.incidents.open() if begun.hold.covers(one, now)]
+    say(_silenced(begun))
+    if held:
+        say(f"{plural(len(held), 'incident')} of these {'is' if len(held) == 1 else 'are'} open")
+
+
+def _chosen(config: Config, targets: Sequence[str] | None) -> list[str]:
+    """The targets of these names, or all. Raises AdceError for another name, or if there are none."""
+    known = config.alerts.targets
+    if not known:
+        raise AdceError("nobody is told of incidents: set alerts.targets; config/README.md says how")
+    for name in targets or ():
+        if name not in known:
+            raise SelectionError(f"no target {name!r}; {suggestion_or_list(name, known, 'the targets are')}")
+    return list(dict.fromkeys(targets)) if targets else list(known)
+
+
+async def _deliver(config: Config, names: Sequence[str], message: Message) -> dict[str, str]:
+    """Sends a message to targets, all at once. Returns what is wrong with those that did not take it."""
+    from blocks.alert_targets import DeliveryError, target_of
+
+    async def deliver(name: str) -> str:
+        try:
+            target = await target_of(name, config.alerts.targets[name], config)
+            await target.deliver(message)
+        except DeliveryError as error:
+            return str(error).removeprefix(f"alerts.targets.{name}: ")
+        return ""
+
+    results = await asyncio.gather(*map(deliver, names))
+    return {name: wrong for name, wrong in zip(names, results, strict=True) if wrong}
+
+
+def _lines(found: AlertsNow, config: Config) -> Iterator[str]:
+    yield from _open(found.open)
+    if found.evaluated is None:
+        yield "the conditions were never evaluated: adce serve, adce watch and reconciles do that"
+    else:
+        yield f"{'as of' if found.open else 'nothing is wrong as of'} {utc(found.evaluated)}"
+    if found.closed:
+        yield "closed within a day:"
+        yield from (f"  {_line(one)}; ended {utc(one.cleared or one.closed or one.began)}" for one in found.closed)
+    yield from map(_silenced, found.silences)
+    if config.alerts.owner != "adce":
+        yield f"alerts.owner is {config.alerts.owner}, so ADCE tells no target"
+        return
+    yield from map(_of_target, found.targets)
+    if not found.targets:
+        yield "nobody is told: alerts.targets is empty"
+
+
+def _open(incidents: Sequence[Incident]) -> Iterator[str]:
+    """The open incidents, each with those that it explains."""
+    ids = {one.id for one in incidents}
+    for root in incidents:
+        if root.cause in ids:
+            continue
+        yield f"{_line(root)}; {'told ' + utc(root.told) if root.told else 'not told'}"
+        yield from (f"  explains: {_line(one)}" for one in incidents if one.cause == root.id)
+
+
+def _line(incident: Incident) -> str:
+    """An incident: its kind, what is wrong, where, since when, with how many files, and why."""
+    from tasks.domain.alert_messages import name_of
+
+    files = f", {plural(incident.files, 'file')}" if incident.files else ""
+    reason = f": {one_line(incident.reason)}" if incident.reason else ""
+    return f"{incident.kind}: {name_of(incident)}, since {utc(incident.began)}{files}{reason}"
+
+
+def _silenced(silence: Silence) -> str:
+    hold = silence.hold
+    return f"{_name(hold.kind or 'all', hold.scope)}: silenced until {utc(hold.until)} by {silence.by}: {silence.note}"
+
+
+def _name(kind: str, scope: str) -> str:
+    return f"{kind} of {scope}" if scope else kind
+
+
+def _of_target(target: TargetNow) -> str:
+    if target.since is None:
+        return f"{target.name} ({target.type}): not known so far to a process that tells"
+    waiting = plural(target.undelivered, "message") if target.undelivered else "no message"
+    return f"{target.name} ({target.type}): {waiting} waiting; told since {utc(target.since)}"

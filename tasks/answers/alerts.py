@@ -1,0 +1,76 @@
+"""What is told of incidents: which are open, what closed lately, what is silenced, and what waits for each target?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from config.models import Config
+from config.names import suggestion_or_list
+from tasks.domain.errors import SelectionError
+from tasks.domain.incidents import Incident, Kind
+from tasks.ledger import Ledger
+from tasks.ledger.incidents import Silence
+
+EVERY_KIND = "all"  # stands for all kinds, where one is named
+_LATELY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class TargetNow:
+    """A target, since when it is told (None: whoever tells does not know it so far), and how many messages wait."""
+
+    name: str
+    type: str
+    since: datetime | None
+    undelivered: int
+
+
+@dataclass(frozen=True)
+class AlertsNow:
+    """What is told of incidents, as of a time."""
+
+    at: datetime
+    evaluated: datetime | None  # when the conditions were evaluated last
+    open: Sequence[Incident]
+    closed: Sequence[Incident]  # within the last day
+    silences: Sequence[Silence]
+    targets: Sequence[TargetNow]
+
+
+def alerts_now(config: Config, ledger: Ledger, now: datetime) -> AlertsNow:
+    """What is told of incidents now."""
+
+    def read() -> AlertsNow:
+        known = ledger.alert_targets.waiting(now)
+        targets = [
+            TargetNow(name, target.type, found.since if found else None, found.undelivered if found else 0)
+            for name, target in config.alerts.targets.items()
+            for found in [known.get(name)]
+        ]
+        incidents = ledger.incidents
+        closed = incidents.closed_since(now - _LATELY)
+        return AlertsNow(now, incidents.evaluated_at(), incidents.open(), closed, incidents.silences(now), targets)
+
+    return ledger.database.read_together(read)
+
+
+def kind_of(text: str) -> Kind | None:
+    """The kind of this name; None for all kinds. Raises SelectionError for another name."""
+    if text == EVERY_KIND:
+        return None
+    if text not in tuple(Kind):
+        raise SelectionError(f"no kind {text!r}; {suggestion_or_list(text, [*Kind, EVERY_KIND], 'the kinds are')}")
+    return Kind(text)
+
+
+def scope_of(config: Config, text: str) -> str:
+    """The scope of this name: "" for everything, a source, or a dataset. Raises SelectionError for another name."""
+    scopes = {"": "", **{name: name for name in config.sources}}
+    for name, dataset in config.datasets.items():
+        scopes |= dict.fromkeys((name, f"{dataset.source}/{name}"), f"{dataset.source}/{name}")
+    if text not in scopes:
+        meant = suggestion_or_list(text, scopes.keys() - {""}, "the sources are", config.sources)
+        raise SelectionError(f"--scope: no source or dataset {text!r}; {meant}")
+    return scopes[text]

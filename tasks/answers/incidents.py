@@ -30,6 +30,7 @@ def facts_of(config: Config, ledger: Ledger, now: datetime) -> list[Fact]:
     """The facts that the ledger has at `now`, all as of one moment."""
 
     def read() -> list[Fact]:
+        then = _time_of_runs(config, ledger, now)
         pauses = all_trusted(ledger.pauses.current(), config, now)
         found = (
             *_reconcile(ledger, now),
@@ -38,9 +39,9 @@ def facts_of(config: Config, ledger: Ledger, now: datetime) -> list[Fact]:
             *_paused(config, pauses, now),
             *_breakers(config, pauses, now),
             *_failures(config, ledger, now),
-            *_critical_failures(config, ledger, now),
-            *_checks(config, ledger, now),
-            *_last_look(config, ledger, now),
+            *_critical_failures(config, ledger, then),
+            *_checks(config, ledger, then),
+            *_last_look(config, ledger, then),
             *_events(ledger, now),
             *_of_nothing(config, ledger, now),
         )
@@ -53,6 +54,12 @@ def limit_of(config: Config, kind: Kind, scope: str) -> float:
     """The limit of a condition for a scope, by these settings."""
     limits = {str(name): limit for name, limit in config.alerts.limits.items()}
     return Settings(interval=config.reconcile.interval, limits=limits).limit_of(kind, scope)
+
+
+def _time_of_runs(config: Config, ledger: Ledger, now: datetime) -> datetime:
+    """The time that it is for runs, by which gaps are detected and attempts recorded: a sandbox has its own clock."""
+    look = ledger.looks.last() if config.sandbox else None
+    return look.taken_at if look else now
 
 
 def _reconcile(ledger: Ledger, now: datetime) -> Iterator[Fact]:
@@ -112,7 +119,12 @@ def _of(pause: Pause) -> str:
 
 
 def _failures(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
-    """The share of attempts that failed: the smaller of those of both windows, so that a burst alone is not enough."""
+    """The share of attempts that failed: the smaller of those of both windows, so that a burst alone is not enough.
+
+    In a sandbox, whose clock stands still, no window ends, so nothing is known.
+    """
+    if config.sandbox:
+        return
     lately, for_long = (ledger.attempts.ended_since(now - window) for window in (_SHORT, _LONG))
     for source in config.sources:
         stored, failed = for_long.get(source, (0, 0))

@@ -165,6 +165,13 @@ def test_what_the_last_look_has_found_is_known_once_one_of_this_lake_is_recorded
     assert (Kind.EVENT_PATH, "") not in facts, "no events are watched"
 
 
+def test_gaps_of_a_sandbox_are_as_old_as_they_were_by_its_own_clock(ledger: Ledger) -> None:
+    config = a_config(sandbox=True)
+    look(ledger, Store(config.lake).address, oldest=(NOW - 5 * HOUR).timestamp(), critical=7.0)
+    facts = {(fact.kind, fact.scope): fact for fact in facts_of(config, ledger, NOW + 9000 * HOUR)}
+    assert facts[Kind.CRITICAL_GAP, SUMMARY].value == 5 * 3600
+
+
 def test_a_day_of_pause_swallows_its_old_gaps_and_only_those(ledger: Ledger) -> None:
     config, told = a_config(), []
     nba = {"source": "nba_api", "dataset": "nba_playbyplay"}

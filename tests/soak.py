@@ -2,6 +2,7 @@
 
 `adce up --sandbox` fills a lake in which files vanish again and again, while sites refuse, the ledger is locked, the
 lake is read-only, and processes are killed, one after another. Then all of that ends, and the system is measured again.
+No incident of these faults may still hold then.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -24,10 +27,14 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from tasks.domain.access import Access
+from tasks.domain.incidents import BY_KIND, Incident, Kind
+from tasks.ledger import Ledger
 from tests.up_process import UpProcess
 
 _COMPLETE = ": Completed: Complete: "
 _PATIENCE = 600.0  # seconds in which a system without faults has to complete its lake
+_EVALUATED_WITHIN = timedelta(minutes=2)
 _SAMPLES = 15  # one a second
 _VANISH = 5  # files that vanish before each fault
 _ROLES = {  # what the command of a process contains
@@ -163,18 +170,54 @@ def main(seconds: float) -> int:
                             strikes[name] += 1
                         time.sleep(max(0.0, min(seconds / 8, 40.0, ends - time.monotonic())))
             recovered = recovery(system)
-            after = Measurement.of(system)
+            after, incidents = Measurement.of(system), Incidents.of(system)
         finally:
             system.process.send_signal(signal.SIGTERM)
             system.process.wait(120)
         left = system.processes()
     table, is_back = compared(before, after)
     console.print(table)
+    console.print(incidents.table())
     for name, count in strikes.items():
         console.print(f"{name}: {skipped.get(name, f'{count} times')}")
     console.print(f"complete again after {recovered:.0f} s" if recovered else "not complete again")
     console.print(f"processes that are left: {len(left)}")
-    return 0 if is_back and recovered and not left else 1
+    return 0 if is_back and recovered and not left and not incidents.holding else 1
+
+
+@dataclass(frozen=True)
+class Incidents:
+    """How many incidents of each kind were opened, and which of them still hold, or were not evaluated to the end.
+
+    Those that do not hold any more are over, though some are closed only after a while, so that they do not flap.
+    """
+
+    opened: Mapping[Kind, int]
+    holding: Sequence[Incident]
+
+    @classmethod
+    def of(cls, system: UpProcess) -> Incidents:
+        """The incidents in the ledger, once they were evaluated anew."""
+        begun = datetime.now(UTC)
+        with closing(Ledger(f"sqlite:///{system.home / 'ledger.db'}", Access.CHANGE)) as ledger:
+            while (evaluated := ledger.incidents.evaluated_at()) is None or evaluated < begun:
+                if datetime.now(UTC) - begun > _EVALUATED_WITHIN:
+                    raise TimeoutError(f"nobody has evaluated the conditions of incidents since {evaluated}")
+                time.sleep(1)
+            still_open = ledger.incidents.open()
+            closed = ledger.incidents.closed_since(begun - timedelta(days=1))
+        opened = Counter(one.kind for one in (*still_open, *closed) if one.opened)
+        return cls(opened, [one for one in still_open if one.cleared is None])
+
+    def table(self) -> Table:
+        """Each kind that was opened, and whether it holds."""
+        table = Table(title="Incidents of these faults")
+        for name in ("incident", "opened", "over"):
+            table.add_column(name, justify="right" if name == "opened" else "left")
+        for kind, count in sorted(self.opened.items()):
+            holds = [f"NO: {one.scope} {one.reason}" for one in self.holding if one.kind is kind]
+            table.add_row(BY_KIND[kind].title, str(count), "; ".join(holds) or "yes")
+        return table
 
 
 def lose_files(system: UpProcess, draw: random.Random) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -255,37 +255,58 @@ def test_a_process_that_slept_beyond_its_lease_sends_nothing(file: Path, ledger:
     asyncio.run(test())
 
 
-def test_a_process_that_is_killed_after_a_delivery_lets_it_be_repeated_once_with_the_same_id(
-    file: Path, ledger: Ledger
+def die(*_: object) -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def dies_before_it_sends(process: Process) -> None:
+    for courier in process.notifier._couriers:
+        courier._send = die  # type: ignore[method-assign]
+
+
+def dies_before_it_records(process: Process) -> None:
+    for courier in process.notifier._couriers:
+        courier._record = die
+
+
+def dies_after_it_has_recorded(process: Process) -> None:
+    for courier in process.notifier._couriers:
+        record = courier._record
+
+        async def record_and_die(id_: str, name: str, record: Any = record) -> None:
+            await record(id_, name)
+            die()
+
+        courier._record = record_and_die
+
+
+@pytest.mark.parametrize(
+    ("mortal", "by_it", "by_its_heir"),
+    [(dies_before_it_sends, 0, 1), (dies_before_it_records, 1, 1), (dies_after_it_has_recorded, 1, 0)],
+    ids=["before it sends", "before it records", "after it has recorded"],
+)
+def test_of_a_process_that_is_killed_nothing_is_lost_and_a_message_is_repeated_once_with_its_id(
+    file: Path, ledger: Ledger, mortal: Callable[[Process], None], by_it: int, by_its_heir: int
 ) -> None:
-    def killed(config: Config) -> None:
-        """A process that dies before it can record a delivery."""
-
-        async def die(*_: str) -> None:
-            os.kill(os.getpid(), signal.SIGKILL)
-
+    with receiver() as (url, received):
+        config = settings(file, ops=url)
         if not (child := os.fork()):
             try:
                 process = Process(config)
-                process.notifier._record = die  # type: ignore[method-assign]
-                for courier in process.notifier._couriers:
-                    courier._record = die
+                mortal(process)
                 asyncio.run(process.rounds())
             finally:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-
-    with receiver() as (url, received):
-        config = settings(file, ops=url)
-        killed(config)
-        assert ids(received) == ["1-opened"]
+        assert ids(received) == by_it * ["1-opened"]
         heir = Process(config, NOW + 10 * MINUTE)
         asyncio.run(heir.rounds(1))
-        assert len(received) == 1, "the lease of the killed process has not lapsed yet"
+        assert len(received) == by_it, "the lease of the killed process has not lapsed yet"
         ledger.database.write(lambda connection: connection.execute(leases_table.update().values(until=0.0)))
         asyncio.run(heir.rounds(3))
-        assert received.told == 2 * received.told[:1]
-        assert received.documents[0] == received.documents[1]
+        assert received.told == (by_it + by_its_heir) * received.told[:1]
+        assert all(document == received.documents[0] for document in received.documents)
 
 
 def test_without_targets_incidents_are_known_and_who_comes_later_is_not_told_of_them(
@@ -359,9 +380,11 @@ def away_and_back(away: Callable[[], Awaitable[None]], back: Callable[[], Awaita
 
     async def test(config: Config, received: Received) -> None:
         process = Process(config)
-        process.facts = []
-        await process.rounds(2)
+        await process.rounds(3)
+        assert ids(received) == ["1-opened"]
+        received.clear()
         await away()
+        process.facts = [FOUND]
         errors = await process.rounds(1)
         errors += await process.rounds(1, 2 * MINUTE)
         assert len(errors) == 2
@@ -373,15 +396,16 @@ def away_and_back(away: Callable[[], Awaitable[None]], back: Callable[[], Awaita
         assert received.documents[0]["kind"] == "ledger"
         await back()
         assert await process.rounds(2) == []
+        assert ids(received) == [opened, "1-closed"], "what ended meanwhile is told"
         with closing(Ledger(config.ledger)) as ledger:
             assert [one.kind for one in ledger.incidents.open()] == [Kind.LEDGER]
         await away()
         assert len(await process.rounds(1, 4 * MINUTE)) == 1
         await back()
         await process.rounds(3)
-        assert len(received) == 1, "it was not back for long enough"
+        assert len(received) == 2, "it was not back for long enough"
         await process.rounds(10)
-        assert ids(received) == [opened, opened.replace("opened", "closed")]
+        assert ids(received) == [opened, "1-closed", opened.replace("opened", "closed")]
         with closing(Ledger(config.ledger)) as ledger:
             assert ledger.incidents.open() == []
         await process.notifier.end(1)
@@ -403,6 +427,28 @@ def test_a_ledger_that_is_gone_is_told_from_memory_and_its_end_once(file: Path, 
 
     with receiver() as (url, received):
         asyncio.run(away_and_back(away, back)(settings(file, ops=url), received))
+
+
+def test_who_was_away_together_with_the_ledger_is_told_when_both_are_back(file: Path, tmp_path: Path) -> None:
+    is_up = threading.Event()
+
+    async def test() -> None:
+        flaky = receiver(lambda handler: handler.answer(200 if is_up.is_set() else 500))
+        with receiver() as (url, received), flaky as (other_url, other):
+            process = Process(settings(file, ops=url, pager=other_url))
+            process.facts = []
+            await process.rounds(1)
+            file.rename(tmp_path / "moved")
+            await process.rounds(4)
+            assert len(received) == 1
+            (tmp_path / "moved").rename(file)
+            is_up.set()
+            other.clear()
+            await process.rounds(10)
+            assert ids(other) == ids(received)
+            assert len(received) == 2
+
+    asyncio.run(test())
 
 
 def test_a_server_of_the_ledger_that_is_stopped_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

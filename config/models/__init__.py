@@ -5,6 +5,7 @@ Files and the environment are read in config/load.py, where settings are also ch
 
 from config.models.alerts import (
     Alerts,
+    AlertsOwner,
     AppriseTarget,
     IncidentKind,
     SlackTarget,
@@ -58,6 +59,7 @@ __all__ = [
     "TEST_FOLDER",
     "YEARS",
     "Alerts",
+    "AlertsOwner",
     "AppriseTarget",
     "Backoff",
     "BreakerRules",

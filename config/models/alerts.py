@@ -35,6 +35,8 @@ IncidentKind = Literal[
     "dead_letters",
 ]
 
+AlertsOwner = Literal["adce", "prometheus", "none"]
+
 
 def _check_safe(url: str) -> str:
     """The URL, if what is sent to it can be read by nobody on the way."""
@@ -142,7 +144,7 @@ Target = Annotated[SlackTarget | WebhookTarget | SnsTarget | AppriseTarget, Fiel
 class Alerts(Model):
     """Messages about incidents."""
 
-    owner: Literal["adce", "prometheus", "none"] = Field(
+    owner: AlertsOwner = Field(
         default="adce",
         description="who tells of incidents; with prometheus, the alerting rules of deployments/grafana do",
     )

@@ -26,12 +26,15 @@ from tasks.domain.assess.states import LACKING, State
 from tasks.domain.event_path import PathState
 from tasks.domain.limits.pauses import Phase
 from tasks.domain.metrics import (
+    ALERTS_LIMIT,
+    ALERTS_OWNER,
     BREAKERS,
     CELLS,
     CHECKS,
     COMPLETE_UNTIL,
     CRITICAL_FILES,
     CRITICAL_OLDEST,
+    CYCLE_LASTS,
     CYCLE_SECONDS,
     DEFERRALS,
     DEFERRED,
@@ -45,6 +48,7 @@ from tasks.domain.metrics import (
     FILES,
     FILL_SECONDS,
     FILLS,
+    FIRST_RUN,
     GAPS,
     INCIDENTS,
     LAKE_BYTES,
@@ -56,6 +60,7 @@ from tasks.domain.metrics import (
     MISSED_EVENTS,
     OLDEST,
     PATH_STATE,
+    PAUSED_SINCE,
     PAUSES,
     PHASE,
     QUEUE,
@@ -338,6 +343,19 @@ ROWS = (
                 "How many incidents are open, by what is wrong? `adce alerts list` and /incidents say more.",
                 [_over_time(_sum("kind", f"{_series(INCIDENTS)} > 0"), "{{kind}}")],
             ),
+            Panel(
+                "stat",
+                "Who tells of incidents",
+                "Who tells of incidents, by the setting alerts.owner: ADCE, Prometheus or nobody?",
+                [_now(f"{_series(ALERTS_OWNER)} == 1", "{{owner}}")],
+                steps=UNJUDGED,
+            ),
+            Panel(
+                "timeseries",
+                "Limits of conditions",
+                "Above which value does a condition hold for a source, by the settings?",
+                [_over_time(f"{_series(ALERTS_LIMIT)} > 0", "{{kind}} {{source}}")],
+            ),
         ),
     ),
     Row(
@@ -408,6 +426,13 @@ ROWS = (
             _slowest(FILE_SECONDS, "Slowest datasets", "For which dataset does it take longest (P95)?", "{{dataset}}"),
             _durations(WAITED_SECONDS, "Waiting for a rate limit", "How long does a request wait for its turn?"),
             _durations(CYCLE_SECONDS, "Reconcile cycle over time", "How long does it take from start to plan?"),
+            Panel(
+                "timeseries",
+                "Last reconcile cycle",
+                "How long did the last reconcile of everything take to its plan, or has the one at work taken so far?",
+                [_over_time(_series(CYCLE_LASTS), "to the plan")],
+                unit="s",
+            ),
             _slowest(RUN_SECONDS, "Parts of runs", "Which part of a run takes longest (P95)?", "{{flow}}: {{part}}"),
         ),
     ),
@@ -435,6 +460,13 @@ ROWS = (
                 "When was a source asked, when paused, and when was it tried with one request?",
                 [_over_time(_state(SOURCE_PHASE, PHASE, _PHASES, "source"), "{{source}}")],
                 mappings={0: ("asked", GOOD), 1: ("tried", FAIR), 2: ("paused", BAD)},
+            ),
+            Panel(
+                "timeseries",
+                "Length of pauses",
+                "For how long has a source been paused after refusals?",
+                [_over_time(f"{_age(PAUSED_SINCE)} or 0 * {_series(RATE)}", "{{source}}")],
+                unit="s",
             ),
             Panel(
                 "timeseries",
@@ -572,7 +604,7 @@ ROWS = (
                 "bargauge",
                 "Last runs",
                 "How long ago did the last run of each flow end with each outcome, at a part of the lake or all of it?",
-                [_now(_age(LAST_RUN), "{{flow}} {{outcome}}")],
+                [_now(_age(LAST_RUN), "{{flow}} {{outcome}}"), _now(_age(FIRST_RUN), "the first one began")],
                 unit="s",
             ),
             Panel(

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from deployments.grafana import for_cloudwatch, for_prometheus
+from deployments.grafana.alerts import alerting_rules
 from deployments.grafana.rules import rules
 from tasks.domain.metrics import CATALOGUE, CLOUDWATCH, CloudWatchMetric, Histogram, Label, Metric
 from tasks.domain.wording import duration
 
 _HEAD = """\
-# Metrics, recording rules and panels
+# Metrics, rules and panels
 
 `python -m deployments.grafana` makes this page from [the catalogue](../../tasks/domain/metrics.py), as it makes the
 dashboards and the rules. [This page](README.md) says how to load them.
@@ -20,7 +21,9 @@ dashboards and the rules. [This page](README.md) says how to load them.
 
 def page() -> str:
     """The page with all tables."""
-    return "\n".join([_HEAD, *_metrics(), "", *_labels(), "", *_cloudwatch(), "", *_rules(), "", *_panels()])
+    return "\n".join(
+        [_HEAD, *_metrics(), "", *_labels(), "", *_cloudwatch(), "", *_rules(), "", *_alerts(), "", *_panels()]
+    )
 
 
 def _metrics() -> Iterator[str]:
@@ -54,6 +57,26 @@ def _rules() -> Iterator[str]:
     yield "## Recording rules\n"
     says = {rule.record: rule.says for rule in rules()}
     yield from _table(("series", "meaning"), ((f"`{record}`", text) for record, text in says.items()))
+
+
+def _alerts() -> Iterator[str]:
+    yield "## Alerting rules\n"
+    rows = (
+        (
+            f"`{rule.alert}`",
+            rule.title,
+            rule.severity,
+            ", ".join(rule.labels),
+            _span(rule.holds_for),
+            _span(rule.keep_for),
+        )
+        for rule in alerting_rules()
+    )
+    yield from _table(("alert", "what is wrong", "severity", "labels", "fires after", "and until not for"), rows)
+
+
+def _span(span: timedelta) -> str:
+    return duration(span) if span else ""
 
 
 def _cloudwatch() -> Iterator[str]:

@@ -9,7 +9,7 @@ from config.models import Config, Priority
 from tasks.answers.recorded import is_of
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.event_path import PathState
-from tasks.domain.incidents import LEAST_ATTEMPTS, Fact, Kind, Settings
+from tasks.domain.incidents import LEAST_ATTEMPTS, MOST_MISSED, Fact, Kind, Settings
 from tasks.domain.limits.pauses import Pause, Phase, all_trusted
 from tasks.domain.limits.servers import two_servers
 from tasks.domain.metrics import CRITICAL_FILES, CRITICAL_OLDEST, GAPS, Series, series_of
@@ -21,7 +21,6 @@ from tasks.observe.scope import path_of
 _SHORT, _LONG, _DAY, _WEEK = timedelta(minutes=15), timedelta(hours=6), timedelta(days=1), timedelta(days=7)
 _INTERVALS = 2  # within which runs of two servers are compared
 _MOST_UNREAD = 1000
-_MOST_MISSED = 0.01  # share of the events of a day
 _OF_EVENTS = (Kind.EVENT_PATH, Kind.MISSED_EVENTS, Kind.DEAD_LETTERS)
 _LOST, _UNREADABLE = (GapKind.VANISHED, GapKind.SHRUNK), (GapKind.UNREADABLE,)
 
@@ -73,13 +72,20 @@ def _reconcile(ledger: Ledger, now: datetime) -> Iterator[Fact]:
 
 
 def _cycle(ledger: Ledger, now: datetime) -> Iterator[Fact]:
-    """How long the last reconcile took to plan, or the one at work has taken so far if that is more."""
+    if found := cycle_of(ledger, now):
+        yield Fact(Kind.SLOW_CYCLE, "", found[0], reason=found[1])
+
+
+def cycle_of(ledger: Ledger, now: datetime) -> tuple[float, str] | None:
+    """How many seconds the last reconcile took to plan, or the one at work has taken so far if that is more; and which.
+
+    None if none is known.
+    """
     last, begun = ledger.runs.last_cycle(), unplanned_since(ledger.database)
     so_far = (now - begun).total_seconds() if begun else 0.0
     if begun and so_far > (last[1] if last else 0.0):
-        yield Fact(Kind.SLOW_CYCLE, "", so_far, reason=f"the one at work since {utc(begun)} has no plan yet")
-    elif last:
-        yield Fact(Kind.SLOW_CYCLE, "", last[1], reason=f"the last one began {utc(last[0])}")
+        return so_far, f"the one at work since {utc(begun)} has no plan yet"
+    return (last[1], f"the last one began {utc(last[0])}") if last else None
 
 
 def _servers(config: Config, ledger: Ledger, now: datetime) -> Fact:
@@ -93,13 +99,18 @@ def _servers(config: Config, ledger: Ledger, now: datetime) -> Fact:
 def _paused(config: Config, pauses: Mapping[str, Pause], now: datetime) -> Iterator[Fact]:
     """For how long each source has been paused after refusals, at any of its addresses."""
     for name in config.sources:
-        on = [one for one in pauses.values() if _of(one) == name and one.phase(now) != Phase.CLOSED]
+        on = pauses_of(name, pauses, now)
         known = [(one.since, one.reason) for one in on if one.since]
         if known:
             since, reason = min(known)
             yield Fact(Kind.SOURCE_PAUSED, name, (now - since).total_seconds(), reason=reason)
         elif not on:
             yield Fact(Kind.SOURCE_PAUSED, name, 0)
+
+
+def pauses_of(source: str, pauses: Mapping[str, Pause], now: datetime) -> list[Pause]:
+    """The pauses of a source, at any of its addresses, that last."""
+    return [one for one in pauses.values() if _of(one) == source and one.phase(now) != Phase.CLOSED]
 
 
 def _breakers(config: Config, pauses: Mapping[str, Pause], now: datetime) -> Iterator[Fact]:
@@ -187,7 +198,7 @@ def _events(ledger: Ledger, now: datetime) -> Iterator[Fact]:
     today = now.astimezone(UTC).date()
     missed, taken = sum(ledger.announcements.missed(today).values()), ledger.announcements.taken(today)
     reason = f"of {plural(missed + taken, 'event')} today, in UTC"
-    yield Fact(Kind.MISSED_EVENTS, "", missed, missed, reason, most=_MOST_MISSED * (missed + taken))
+    yield Fact(Kind.MISSED_EVENTS, "", missed, missed, reason, most=MOST_MISSED * (missed + taken))
     unread = [one for one in ledger.unread_messages.newest(_MOST_UNREAD) if one.at > now - _DAY]
     yield Fact(Kind.DEAD_LETTERS, "", len(unread), reason=unread[0].reason if unread else "")
 

@@ -14,13 +14,17 @@ from functools import lru_cache
 from typing import TypeVar
 
 from config.models import Config
+from tasks.answers.incidents import cycle_of, limit_of, pauses_of
 from tasks.answers.recorded import is_of
 from tasks.domain.event_path import PathState
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.flow_names import FLOWS
+from tasks.domain.incidents import Kind
 from tasks.domain.limits.pauses import Pause, Phase, all_trusted
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.metrics import (
+    ALERTS_LIMIT,
+    ALERTS_OWNER,
     BEYOND,
     BREAKERS,
     CATALOGUE,
@@ -28,8 +32,10 @@ from tasks.domain.metrics import (
     COMPLETE_UNTIL,
     CRITICAL_FILES,
     CRITICAL_OLDEST,
+    CYCLE_LASTS,
     DEFERRED,
     EVENT_PATH,
+    FIRST_RUN,
     GAPS,
     INCIDENT,
     INCIDENTS,
@@ -39,6 +45,8 @@ from tasks.domain.metrics import (
     LAST_RUN,
     LOOK_TIME,
     OLDEST,
+    OWNER,
+    PAUSED_SINCE,
     QUEUE,
     RATE,
     RUNS_AT_WORK,
@@ -145,7 +153,15 @@ def _now(config: Config, ledger: Ledger, now: datetime) -> Values:
     lately = ledger.requests.lately(_LATELY)
     pauses = all_trusted(ledger.pauses.current(), config, now)
     phases, breakers = _phases(config, ledger, pauses, now), _open_breakers(config, pauses, now)
+    first, cycle = ledger.runs.first_began(), cycle_of(ledger, now)
     return {
+        FIRST_RUN: {(): first.timestamp()} if first else {},
+        CYCLE_LASTS: {(): cycle[0]} if cycle else {},
+        PAUSED_SINCE: _paused_since(config, pauses, now),
+        ALERTS_OWNER: {(owner,): float(owner == config.alerts.owner) for owner in OWNER.values},
+        ALERTS_LIMIT: {
+            (kind, name): limit_of(config, Kind(kind), name) for kind in INCIDENT.values for name in config.sources
+        },
         LAST_RUN: {(flow, end.value): at.timestamp() for (flow, end), at in ends.items()},
         LAST_RECONCILE: {} if finished is None else {(): finished.timestamp()},
         RUNS_AT_WORK: {(flow,): float(at_work.get(flow, 0)) for flow in FLOWS},
@@ -169,6 +185,12 @@ def _phases(config: Config, ledger: Ledger, pauses: Mapping[str, Pause], now: da
         return pauses.get(name, Pause(name)).phase(now)
 
     return {name: phase(name) for name in config.sources}
+
+
+def _paused_since(config: Config, pauses: Mapping[str, Pause], now: datetime) -> dict[tuple[str, ...], float]:
+    """When the pauses of sources began that last."""
+    begins = {name: [one.since for one in pauses_of(name, pauses, now) if one.since] for name in config.sources}
+    return {(name,): min(found).timestamp() for name, found in begins.items() if found}
 
 
 def _open_breakers(config: Config, pauses: Mapping[str, Pause], now: datetime) -> dict[str, int]:

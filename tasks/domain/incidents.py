@@ -14,28 +14,31 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+from tasks.domain.arrivals import OF_THE_LAKE, Fate
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.event_path import PathState
-from tasks.domain.flow_names import RECONCILE as RECONCILE_FLOW
-from tasks.domain.limits.pauses import Phase
 from tasks.domain.metrics import (
-    CYCLE_SECONDS,
+    CHECKS,
+    CRITICAL_OLDEST,
+    CYCLE_LASTS,
     EVENT_PATH,
     EVENTS,
+    FAILURES,
     FILES,
+    FIRST_RUN,
     GAPS,
-    LAST_RUN,
+    LAST_RECONCILE,
     MISSED_EVENTS,
-    OLDEST,
-    SNAPSHOT_TIME,
-    SOURCE_PHASE,
-    UNREADABLE_MESSAGES,
+    PAUSED_SINCE,
+    Counter,
 )
+from tasks.domain.outcomes import NO_FAULT, Outcome
 from tasks.domain.wording import duration
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 _PLAIN_KEY = re.compile(r"[\w./=-]+")  # of a file, which a shell takes as it is
 LEAST_ATTEMPTS = 20  # of a source, below which no share of failures is told
+MOST_MISSED = 0.01  # share of the events of a day
 
 
 class Kind(StrEnum):
@@ -86,7 +89,7 @@ class Condition:
     """A condition: it holds while the value of its fact is above the limit.
 
     `parents` are the kinds that explain it, where their scope contains its own. `promql` is the same for Prometheus,
-    with {limit} for the limit; it is empty if no metric tells.
+    with {limit} for the limit that the settings have; it is empty if only the metric of open incidents tells.
     """
 
     kind: Kind
@@ -98,6 +101,7 @@ class Condition:
     command: str  # the command that shows more
     parents: tuple[Kind, ...] = ()
     promql: str = ""
+    labels: tuple[str, ...] = ()  # that name its scope
     limits: Mapping[str, float] = field(default_factory=dict)  # by scope, where it is not `limit`
 
     @property
@@ -114,13 +118,34 @@ class Condition:
 _HOURS_OF_BACKOFF = {"basketball_reference": timedelta(hours=25).total_seconds()}
 
 
+_SOURCE, _DATASET = ("source",), ("source", "dataset")
+
+
+def _sum(series: str, *labels: str) -> str:
+    return f"sum by ({', '.join(('job', 'instance', *labels))}) ({series})"
+
+
+def _does_not_pass(check: str) -> str:
+    return _sum(f'{CHECKS.name}{{check=~"{check}", verdict!="pass"}}') + " > 0"
+
+
+def _attempts(window: str, outcomes: str) -> str:
+    """Files by source that fills have dealt with, without those that the source does not have yet."""
+    ended = _sum(f"increase({FILES.name}{{{outcomes}}}[{window}])", "source")
+    absent = _sum(f'increase({FAILURES.name}{{failure=~"{"|".join(NO_FAULT)}"}}[{window}])', "source")
+    return f"({ended} - {absent})"
+
+
+_FAILED, _TRIED = f'outcome="{Outcome.FAILED}"', f'outcome!="{Outcome.DEFERRED}"'
+
+
 def _share_of_failures(window: str) -> str:
-    failed = f'sum by (source) (increase({FILES.name}{{outcome="failed"}}[{window}]))'
-    return f"{failed} / sum by (source) (increase({FILES.name}[{window}]))"
+    return f"{_attempts(window, _FAILED)} / {_attempts(window, _TRIED)}"
 
 
-def _ended_at(flow: str) -> str:
-    return f'max({LAST_RUN.name}{{flow="{flow}"}})'
+def _growth(counter: Counter, fates: Iterable[Fate] = ()) -> str:
+    of = f'{{fate=~"{"|".join(fates)}"}}' if fates else ""
+    return _sum(f"increase({counter.name}{of}[1d])")
 
 
 CATALOGUE: tuple[Condition, ...] = (
@@ -133,7 +158,16 @@ CATALOGUE: tuple[Condition, ...] = (
         _MINUTE,
         "adce config show",
     ),
-    Condition(Kind.DISK, "A disk is nearly full", Measure.YES_OR_NO, 0, 5 * _MINUTE, 15 * _MINUTE, "adce ledger check"),
+    Condition(
+        Kind.DISK,
+        "A disk is nearly full",
+        Measure.YES_OR_NO,
+        0,
+        5 * _MINUTE,
+        15 * _MINUTE,
+        "adce ledger check",
+        promql=_does_not_pass("disk of the .+"),
+    ),
     Condition(
         Kind.LEDGER,
         "The ledger cannot be used",
@@ -143,7 +177,7 @@ CATALOGUE: tuple[Condition, ...] = (
         5 * _MINUTE,
         "adce ledger check",
         (Kind.DISK,),
-        f"time() - {SNAPSHOT_TIME.name} > 60",
+        _does_not_pass("ledger"),
     ),
     Condition(
         Kind.LAKE,
@@ -154,6 +188,7 @@ CATALOGUE: tuple[Condition, ...] = (
         5 * _MINUTE,
         "adce plan",
         (Kind.DISK,),
+        _does_not_pass("lake"),
     ),
     Condition(
         Kind.PREFECT,
@@ -163,6 +198,7 @@ CATALOGUE: tuple[Condition, ...] = (
         5 * _MINUTE,
         5 * _MINUTE,
         "adce sources",
+        promql=_does_not_pass("Prefect API"),
     ),
     Condition(
         Kind.SCHEDULE,
@@ -203,7 +239,7 @@ CATALOGUE: tuple[Condition, ...] = (
         _MINUTE,
         "adce runs",
         (Kind.CONFIGURATION, Kind.LEDGER, Kind.LAKE, Kind.PREFECT, Kind.SCHEDULE),
-        f"time() - {_ended_at(RECONCILE_FLOW)} > {{limit}}",
+        f"time() - ({LAST_RECONCILE.name} or {FIRST_RUN.name}) > {{limit}}",
     ),
     Condition(
         Kind.SLOW_CYCLE,
@@ -214,7 +250,7 @@ CATALOGUE: tuple[Condition, ...] = (
         15 * _MINUTE,
         "adce runs",
         (Kind.LEDGER, Kind.LAKE, Kind.PREFECT),
-        f"increase({CYCLE_SECONDS.name}_sum[1h]) / increase({CYCLE_SECONDS.name}_count[1h]) > {{limit}}",
+        f"{CYCLE_LASTS.name} > {{limit}}",
     ),
     Condition(
         Kind.SOURCE_PAUSED,
@@ -225,7 +261,8 @@ CATALOGUE: tuple[Condition, ...] = (
         15 * _MINUTE,
         "adce sources",
         (Kind.LEDGER,),
-        f'min_over_time(({SOURCE_PHASE.name}{{phase="{Phase.CLOSED}"}} == bool 0)[{{limit}}s:1m]) > 0',
+        f"time() - {PAUSED_SINCE.name} > {{limit}}",
+        _SOURCE,
         _HOURS_OF_BACKOFF,
     ),
     Condition(
@@ -238,7 +275,8 @@ CATALOGUE: tuple[Condition, ...] = (
         "adce sources",
         (Kind.LAKE, Kind.SOURCE_PAUSED),
         f"{_share_of_failures('15m')} > {{limit}} and {_share_of_failures('6h')} > {{limit}} and "
-        f"sum by (source) (increase({FILES.name}[6h])) >= {LEAST_ATTEMPTS}",
+        f"{_attempts('6h', _TRIED)} >= {LEAST_ATTEMPTS}",
+        _SOURCE,
     ),
     Condition(
         Kind.CHECKS,
@@ -249,6 +287,7 @@ CATALOGUE: tuple[Condition, ...] = (
         timedelta(0),
         "adce datasets",
         (Kind.LAKE, Kind.SOURCE_PAUSED, Kind.FAILURES),
+        labels=_DATASET,
     ),
     Condition(
         Kind.BREAKER,
@@ -259,6 +298,7 @@ CATALOGUE: tuple[Condition, ...] = (
         _HOUR,
         "adce sources",
         (Kind.SOURCE_PAUSED, Kind.FAILURES, Kind.CHECKS),
+        labels=_DATASET,
     ),
     Condition(
         Kind.CRITICAL_FAILURES,
@@ -269,6 +309,7 @@ CATALOGUE: tuple[Condition, ...] = (
         timedelta(0),
         "adce why",
         (Kind.SOURCE_PAUSED, Kind.FAILURES, Kind.CHECKS, Kind.BREAKER),
+        labels=_DATASET,
     ),
     Condition(
         Kind.CRITICAL_GAP,
@@ -287,7 +328,8 @@ CATALOGUE: tuple[Condition, ...] = (
             Kind.BREAKER,
             Kind.CRITICAL_FAILURES,
         ),
-        f'time() - {OLDEST.name}{{priority="CRITICAL"}} > {{limit}}',
+        f"time() - {CRITICAL_OLDEST.name} > {{limit}}",
+        _DATASET,
     ),
     Condition(
         Kind.LOST,
@@ -298,7 +340,8 @@ CATALOGUE: tuple[Condition, ...] = (
         timedelta(0),
         "adce plan",
         (Kind.LAKE,),
-        f'sum by (source, dataset) ({GAPS.name}{{kind=~"{GapKind.VANISHED}|{GapKind.SHRUNK}"}}) > {{limit}}',
+        _sum(f'{GAPS.name}{{kind=~"{GapKind.VANISHED}|{GapKind.SHRUNK}"}}', *_DATASET) + " > {limit}",
+        _DATASET,
     ),
     Condition(
         Kind.UNREADABLE,
@@ -309,6 +352,8 @@ CATALOGUE: tuple[Condition, ...] = (
         timedelta(0),
         "adce plan",
         (Kind.LAKE,),
+        _sum(f'{GAPS.name}{{kind="{GapKind.UNREADABLE}"}}', *_DATASET) + " > {limit}",
+        _DATASET,
     ),
     Condition(
         Kind.EVENT_PATH,
@@ -319,7 +364,7 @@ CATALOGUE: tuple[Condition, ...] = (
         5 * _MINUTE,
         "adce sources",
         (Kind.LEDGER, Kind.LAKE),
-        f'{EVENT_PATH.name}{{state="{PathState.BROKEN}"}} > {{limit}}',
+        _sum(f'{EVENT_PATH.name}{{state="{PathState.BROKEN}"}}') + " > 0",
     ),
     Condition(
         Kind.MISSED_EVENTS,
@@ -330,8 +375,8 @@ CATALOGUE: tuple[Condition, ...] = (
         _HOUR,
         "adce sources",
         (Kind.EVENT_PATH,),
-        f"increase({MISSED_EVENTS.name}[1d]) > {{limit}} or "
-        f"increase({MISSED_EVENTS.name}[1d]) / sum(increase({EVENTS.name}[1d])) > 0.01",
+        f"{_growth(MISSED_EVENTS)} > {{limit}} or "
+        f"{_growth(MISSED_EVENTS)} > {MOST_MISSED} * ({_growth(MISSED_EVENTS)} + {_growth(EVENTS, OF_THE_LAKE)})",
     ),
     Condition(
         Kind.DEAD_LETTERS,
@@ -342,7 +387,7 @@ CATALOGUE: tuple[Condition, ...] = (
         15 * _MINUTE,
         "adce sources",
         (Kind.LEDGER,),
-        f"{UNREADABLE_MESSAGES.name} > {{limit}}",
+        f"{_growth(EVENTS, [Fate.UNREADABLE])} > {{limit}}",
     ),
 )
 

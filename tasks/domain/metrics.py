@@ -17,7 +17,7 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple, get_args
 
-from config.models import Config, IncidentKind, Priority
+from config.models import AlertsOwner, Config, IncidentKind, Priority
 from tasks.domain.arrivals import Fate
 from tasks.domain.assess.states import Kind, State
 from tasks.domain.event_path import PathState
@@ -54,6 +54,7 @@ PRIORITY = Label("priority", tuple(Priority))
 STATE = Label("state", tuple(State))
 KIND = Label("kind", tuple(Kind))
 INCIDENT = Label("kind", get_args(IncidentKind))
+OWNER = Label("owner", get_args(AlertsOwner))
 LIMIT = Label("limit", tuple(Limit))
 FILE_OUTCOME = Label("outcome", tuple(Outcome))
 FAILURE = Label("failure", tuple(Failure))
@@ -246,6 +247,16 @@ LAST_RECONCILE = Gauge(
     "When the last reconcile of everything ended that has worked through its plan.",
     unit=Unit.TIMESTAMP,
 )
+FIRST_RUN = Gauge(
+    "adce_first_run_begin_timestamp_seconds",
+    "When the first run began that the ledger still knows.",
+    unit=Unit.TIMESTAMP,
+)
+CYCLE_LASTS = Gauge(
+    "adce_cycle_duration_seconds",
+    "How long the last reconcile of everything took to its plan, or the one at work has taken so far if that is more.",
+    unit=Unit.SECONDS,
+)
 RUNS_AT_WORK = Gauge("adce_runs_at_work", "Runs that are at work.", (FLOW,))
 RATE = Gauge("adce_bucket_rate_per_second", "Requests that a source's rate buckets let through per second.", (SOURCE,))
 UTILIZATION = Gauge(
@@ -257,11 +268,23 @@ UTILIZATION = Gauge(
 SOURCE_PHASE = Gauge(
     "adce_source_phase", "1 for the phase of a source's pause: closed means that it is asked.", (SOURCE, PHASE)
 )
+PAUSED_SINCE = Gauge(
+    "adce_source_pause_begin_timestamp_seconds",
+    "When a pause of a source began that refusals, or the want of answers, have begun and that lasts.",
+    (SOURCE,),
+    Unit.TIMESTAMP,
+)
 BREAKERS = Gauge("adce_breakers", "Circuit breakers of a source's scrapers that are not closed.", (SOURCE,))
 WATCH_PROGRESS = Gauge("adce_watch_progress_timestamp_seconds", "When the queue was last read.", unit=Unit.TIMESTAMP)
 EVENT_PATH = Gauge("adce_event_path", "1 for the state of the way that the lake's events take.", (PATH_STATE,))
 UNREADABLE_MESSAGES = Gauge("adce_unreadable_messages", "Messages of the queue that could not be read and are kept.")
 INCIDENTS = Gauge("adce_incidents", "Incidents that are open, by what is wrong.", (INCIDENT,))
+ALERTS_OWNER = Gauge("adce_alerts_owner", "1 for who tells of incidents, which is a setting.", (OWNER,))
+ALERTS_LIMIT = Gauge(
+    "adce_alerts_limit",
+    "The limit above which a condition holds, as the settings have it for a source: in seconds, shares of 1 or counts.",
+    (INCIDENT, SOURCE),
+)
 CHECKS = Gauge(
     "adce_check", "1 for the verdict of a check of the health, which only `adce serve` makes.", (CHECK, VERDICT)
 )

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deployments.grafana.for_prometheus import expressions
-from deployments.grafana.made import FOLDER, RULES, made
+from deployments.grafana.made import ALERTMANAGER, ALERTS, FOLDER, RULES, made
 from deployments.grafana.rules import rules
 from tasks.domain.metrics import CATALOGUE, CLOUDWATCH
 
@@ -23,7 +23,7 @@ def test_a_made_file_is_as_the_catalogue_and_the_panels_make_it(path: str) -> No
 
 
 def test_no_made_file_is_left_over() -> None:
-    found = [*DASHBOARDS, FOLDER / RULES, FOLDER / "metrics.md"]
+    found = [*DASHBOARDS, FOLDER / "metrics.md", *(FOLDER / name for name in (RULES, ALERTS, ALERTMANAGER))]
     assert {file.relative_to(FOLDER).as_posix() for file in found} == set(made())
 
 

@@ -20,14 +20,18 @@ import yaml
 
 from config.models import Priority
 from deployments.grafana.for_prometheus import expressions
-from deployments.grafana.made import FOLDER, RULES
+from deployments.grafana.made import ALERTS, FOLDER, RULES
 from deployments.grafana.rules import ALL_COMPLETE, COMPLETE, REFUSED, SUCCESS, quantiles_of, rules
 from tasks.domain.assess.recorded import RecordedLook
-from tasks.domain.assess.states import Kind, State
+from tasks.domain.assess.states import Kind as GapKind
+from tasks.domain.assess.states import State
+from tasks.domain.incidents import Fact, Kind
 from tasks.domain.metrics import (
     CATALOGUE,
     CELLS,
     COMPLETE_UNTIL,
+    CRITICAL_FILES,
+    CRITICAL_OLDEST,
     DEFERRED,
     FAILURES,
     FILE_SECONDS,
@@ -50,6 +54,8 @@ from tasks.domain.outcomes import RunEnd
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
+from tasks.ledger.plans import RUN
+from tasks.publish.evaluation import evaluate
 from tasks.show.exposition import text
 from tests.builders import a_config, every_series
 from tests.servers import free_port
@@ -95,8 +101,10 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
         ledger.looks.record(_a_look(now, folder.as_uri()), is_done=True)
         run = Leases(ledger.database, "run", timedelta(minutes=1))
         run.begin("reconcile", "everything", None, lambda why: None)
+        ledger.plans.keep(RUN, {}, now, "run", cycle=1.0)
         run.end(RunEnd.ENDED)
         ledger.announcements.progressed(now, read_to=now, returned=now)
+        evaluate(a_config(), ledger, now, [Fact(Kind.SERVERS, "", 1)])  # opens an incident
         yield ledger
 
 
@@ -106,9 +114,10 @@ def _a_look(now: datetime, lake: str) -> RecordedLook:
     for name, dataset in config.datasets.items():
         both = {"source": dataset.source, "dataset": name}
         gauges |= {series_of(CELLS, **both, state=state): 1.0 for state in (State.PRESENT, State.GAP)}
-        gauges |= {series_of(GAPS, **both, kind=Kind.MISSING): 1.0, series_of(LAKE_FILES, **both): 1.0}
+        gauges |= {series_of(GAPS, **both, kind=GapKind.MISSING): 1.0, series_of(LAKE_FILES, **both): 1.0}
         gauges |= {series_of(LAKE_BYTES, **both): 9.0, series_of(UNKNOWN, dataset=name): 1.0}
         gauges |= {series_of(COMPLETE_UNTIL, dataset=name): now.timestamp()}
+        gauges |= {series_of(CRITICAL_FILES, **both): 1.0, series_of(CRITICAL_OLDEST, **both): now.timestamp()}
     for priority in Priority:
         gauges |= {series_of(QUEUE, priority=priority): 1.0, series_of(OLDEST, priority=priority): now.timestamp()}
     gauges |= {series_of(DEFERRED, source="espn", limit=Limit.BACKOFF): 1.0, series_of(UNREAD): 1.0}
@@ -171,12 +180,14 @@ def prometheus(
     (job,) = config["scrape_configs"]
     job["static_configs"] = [{"targets": [service]}]
     config["scrape_configs"].append({**job, "job_name": "text", "static_configs": [{"targets": [text_only]}]})
+    del config["alerting"]  # there is no Alertmanager
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (folder / "adce-token").write_text(TOKEN)
-    rules_file = yaml.safe_load((FOLDER / RULES).read_text())
-    for group in rules_file["groups"]:
-        group["interval"] = "1s"
-    (folder / Path(RULES).name).write_text(yaml.safe_dump(rules_file))
+    for path in (RULES, ALERTS):
+        rules_file = yaml.safe_load((FOLDER / path).read_text())
+        for group in rules_file["groups"]:
+            group["interval"] = "1s"
+        (folder / Path(path).name).write_text(yaml.safe_dump(rules_file))
     address = f"127.0.0.1:{free_port()}"
     options = [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={address}", "--log.level=warn"]
     with (folder / "log").open("w") as log:

@@ -26,8 +26,10 @@ from tests.builders import a_config
 
 ROOT = Path(__file__).parents[2]
 EXCEPT = ("tasks/ledger/migrations/",)  # a migration keeps the names of its time
-MADE = {"deployments/grafana/metrics.md", "deployments/grafana/prometheus/adce.rules.yml"} | {
-    f"deployments/grafana/dashboards/adce-{name}.json" for name in ("prometheus", "cloudwatch")
+MADE = {
+    "deployments/grafana/metrics.md",
+    *(f"deployments/grafana/prometheus/adce.{name}.yml" for name in ("rules", "alerts")),
+    *(f"deployments/grafana/dashboards/adce-{name}.json" for name in ("prometheus", "cloudwatch")),
 }
 LABELS = {"source": "espn", "dataset": "d"}
 

@@ -14,16 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.models import Alerts
 from tasks.answers.metrics import measured
 from tasks.domain.arrivals import Unannounced
 from tasks.domain.event_path import PathState
 from tasks.domain.limits.pauses import OperatorPause, Pause, Phase
 from tasks.domain.metrics import (
+    ALERTS_LIMIT,
+    ALERTS_OWNER,
     BREAKERS,
+    CYCLE_LASTS,
     EVENT_PATH,
     FILE_SECONDS,
     FILES,
+    FIRST_RUN,
     LAST_RUN,
+    PAUSED_SINCE,
     RATE,
     REQUESTS,
     RUNS_AT_WORK,
@@ -228,3 +234,32 @@ def test_no_counter_and_no_histogram_ever_decreases(
         before = now
     for ledger in ledgers:
         ledger.close()
+
+
+def test_the_metrics_of_alerting_rules_say_what_the_settings_and_the_facts_of_conditions_say(ledger: Ledger) -> None:
+    hour = timedelta(hours=1)
+    before = measured(a_config(), ledger, NOW).values
+    assert [before[metric] for metric in (FIRST_RUN, CYCLE_LASTS, PAUSED_SINCE)] == [{}, {}, {}]
+    run = Leases(ledger.database, "run", hour)
+    run.begin("reconcile", "everything", None, lambda why: None)
+    ledger.plans.keep(RUN, {}, NOW, "run", cycle=77.0)
+    run.end(RunEnd.ENDED)
+    for name, pause in {
+        "espn": Pause("espn", until=NOW + hour, since=NOW - 2 * hour),
+        "espn@new": Pause("espn@new", until=NOW - hour, since=NOW - 3 * hour),  # it may be probed
+        "nba_api": Pause("nba_api", until=None, since=None, resumed_at=NOW - hour),
+        "espn_summary": Pause("espn_summary", until=NOW + hour, since=NOW - 9 * hour),  # a circuit breaker
+    }.items():
+        ledger.pauses.change(name, lambda _, now=pause: now)
+    alerts = Alerts(owner="prometheus", limits={"failures": 0.5})
+    config = a_config(alerts=alerts)
+    values = measured(config, ledger, NOW).values
+    record = ledger.runs.by_id(["run"])["run"]
+    assert (values[FIRST_RUN], values[CYCLE_LASTS]) == ({(): record.began.timestamp()}, {(): 77.0})
+    assert values[PAUSED_SINCE] == {("espn",): (NOW - 3 * hour).timestamp()}
+    assert values[ALERTS_OWNER] == {("adce",): 0.0, ("prometheus",): 1.0, ("none",): 0.0}
+    limits = values[ALERTS_LIMIT]
+    assert {source for _, source in limits} == set(config.sources)
+    assert (limits["failures", "espn"], limits["no_reconcile", "espn"]) == (0.5, 1800.0)
+    paused = [limits["source_paused", source] for source in ("espn", "basketball_reference")]
+    assert paused == [3 * 3600.0, 25 * 3600.0]

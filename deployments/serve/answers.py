@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
-from html import escape
 from typing import Any
 
 from config.secrets import without_secrets
@@ -80,8 +79,7 @@ def writers(
     The metrics in the format of OpenMetrics have their type in place of the path, since `/metrics` has two answers.
     """
     tasks = cache(lambda: Tasks.of(found, away))
-    link = partial(link_to_run, api_url() or found.server)
-    overview = cache(lambda: Overview(found, away, health, tasks(), past, LINKS, link))
+    overview = cache(lambda: overview_of(found, away, health, past, tasks(), LINKS))
 
     def document(of: type[Status | RateLimits | IncidentsAnswer]) -> Answer:
         return in_json(of.of(found, away), as_of=found.at)
@@ -111,6 +109,13 @@ def writers(
     }
 
 
+def overview_of(
+    found: Snapshot, away: Sequence[str], health: Health, past: History | None, plan: Tasks, links: Links
+) -> Overview:
+    """The overview of the status page, in which flow runs lead to Prefect's UI."""
+    return Overview(found, away, health, plan, past, links, partial(link_to_run, api_url() or found.server))
+
+
 def _coverage(look: Recorded, now: datetime) -> Answer:
     at = look.coverage.as_of or now
     return in_json(CoverageAnswer.of(look.coverage, By.SEASON, at, look.unknown), as_of=at)
@@ -127,13 +132,6 @@ def with_checks(metrics: Answer, health: Health) -> Answer:
     else:
         body = metrics.body + text(checks)
     return answer(body, metrics.type, metrics.as_of)
-
-
-def index(names: Mapping[str, str]) -> Answer:
-    """The page with links to all documents, which have these names."""
-    about = {path.path: path.about for path in PATHS}
-    items = (f'<li><a href="{escape(name)}">{escape(name)}</a>: {escape(about[path])}' for path, name in names.items())
-    return page("ADCE", f"<ul>{''.join(items)}</ul>")
 
 
 def page(title: str, body: str) -> Answer:

@@ -105,20 +105,22 @@ class Service:
         await send({"type": "http.response.body", "body": reply.answer.body if has_body else b""})
 
     def documents(self) -> dict[str, Answer]:
-        """The present answers at all paths but those that are about this process."""
-        health = self._health().answer
+        """The present answers at all paths but those that are about this process, and those of the status page."""
+        found = {path: one for path, one in self._refresh.answers.items() if path != INDEX and path not in OF_SECTIONS}
         return {
             OPENAPI: self._always[OPENAPI],
-            HEALTHZ: health,
-            **{path: self._with_checks(path, found) for path, found in self._refresh.answers.items()},
+            HEALTHZ: self._health().answer,
+            **{path: self._with_checks(path, one) for path, one in found.items()},
         }
+
+    @property
+    def health(self) -> Health:
+        """Is ADCE healthy now?"""
+        return health_of(self._refresh.known, self._now())
 
     def _with_checks(self, path: str, found: Answer) -> Answer:
         """The answer; among metrics there are also the checks as they are now."""
-        return with_checks(found, self._state()) if path in (METRICS, OPEN_METRICS) else found
-
-    def _state(self) -> Health:
-        return health_of(self._refresh.known, self._now())
+        return with_checks(found, self.health) if path in (METRICS, OPEN_METRICS) else found
 
     async def _reply(self, scope: Message, headers: Any, receive: Receive) -> Reply:
         path, host = target_of(scope["path"], headers.get("host", ""))
@@ -201,7 +203,7 @@ class Service:
         return _verdict(in_json(Readiness(status=status, as_of=found and found.at)), status)
 
     def _health(self) -> Reply:
-        health = self._state()
+        health = self.health
         return _verdict(in_json(HealthState.of(health, VERSION, self._refresh.notes), HEALTH), health.verdict)
 
     async def _login(self, scope: Message, headers: Any, receive: Receive) -> Reply:

@@ -7,26 +7,34 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from config.models import Config
-from deployments.serve.answers import Answer, index
+from deployments.serve.answers import Answer, overview_of
 from deployments.serve.app import Service
-from deployments.serve.paths import BADGE, JSON, METRICS
+from deployments.serve.paths import BADGE, INDEX, JSON, METRICS, PATHS
 from deployments.serve.refresh import Refresh
+from tasks.answers.health import Health
+from tasks.answers.season import seasons_now
+from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.collected import collected
 from tasks.domain.wording import plural
+from tasks.ledger import Ledger
+from tasks.show.documents.service import Tasks
 from tasks.show.exposition import OPEN_METRICS
+from tasks.show.status import ASSETS, SCRIPT, StaticLinks, notice, season_page
 
 _NAMES = ".adce-serve.json"  # the file with the names of those that were written
-_NAME = re.compile(r"(badge/)?[\w-][\w.-]*")
+_NAME = re.compile(r"((badge|assets|coverage/[\w-]+)/)?[\w-][\w.-]*")
+_ABOUT = {path.path: path.about for path in PATHS if path.path not in (INDEX, BADGE)}
 
 
 def write_once(config: Config, folder: Path) -> str:
-    """Writes all documents but the badges of datasets that are not collected. Returns a sentence about it.
+    """Writes the status page, and all documents but the badges of datasets that are not collected.
 
-    Each is written as a whole or not at all.
+    Returns a sentence about it. Each file is written as a whole or not at all.
 
     What it has written there before and is not true any longer is removed. Raises AdceError if the ledger cannot be
     read, of which health.json tells then, or if the folder cannot be written.
@@ -35,15 +43,35 @@ def write_once(config: Config, folder: Path) -> str:
     asyncio.run(refresh.once())
     if refresh.snapshot is None:
         refresh.give_up()
+    service = Service(config, refresh)
     left_out = {BADGE.format(dataset=name) for name in config.datasets.keys() - collected(config).first_seasons.keys()}
-    found = {path: answer for path, answer in Service(config, refresh).documents().items() if path not in left_out}
+    found = {path: answer for path, answer in service.documents().items() if path not in left_out}
     files = {name: answer.body for path, answer in found.items() if (name := _name(path, answer))}
-    linked = {path: name for path, answer in found.items() if (name := _name(path, answer)) and "/" not in name}
-    files["index.html"] = index(linked).body
+    linked = {_ABOUT[path]: name for path, answer in found.items() if path in _ABOUT and (name := _name(path, answer))}
+    files |= {f"assets/{asset.name}": asset.body for asset in ASSETS if asset.name != SCRIPT}
+    if refresh.snapshot:
+        files |= _pages(config, refresh, service.health, linked)
+    else:
+        text = "The ledger could not be read when this was written; health.json says since when."
+        files["index.html"] = notice("Not known", text, StaticLinks(linked)).encode()
     _replace(folder, files)
     if refresh.snapshot is None:
         raise AdceError(f"the ledger cannot be read; {folder / 'health.json'} says so, and what was of it is removed")
     return f"{plural(len(files), 'file')} written to {folder}"
+
+
+def _pages(config: Config, refresh: Refresh, health: Health, linked: dict[str, str]) -> dict[str, bytes]:
+    """The overview, and a page for each season of each dataset, with the documents to which the overview links."""
+    found = refresh.snapshot
+    assert found
+    plan = Tasks.of(found, refresh.away)
+    overview = overview_of(found, refresh.away, health, refresh.past, plan, StaticLinks(linked))
+    pages = {"index.html": overview.page().encode()}
+    with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
+        for season in seasons_now(config, ledger, found.plan):
+            body = season_page(season, StaticLinks(root="../../")).encode()
+            pages[f"coverage/{season.dataset}/{season.name}.html"] = body
+    return pages
 
 
 def _replace(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -47,7 +47,7 @@ class Refresh:
         self._now = now
         self.answers: Mapping[str, Answer] = {}
         self.snapshot: Snapshot | None = None
-        self._past: History | None = None
+        self.past: History | None = None
         self._needs, self.notes = needs_of(config)
         self._since = now()
         self._reached = {name: Reached(self._since) for name in (LEDGER, *self._needs)}
@@ -124,7 +124,7 @@ class Refresh:
         """Reads how things went. If that cannot be read, what was read before stays: the ledger is asked anyway."""
         reading = _in_thread(lambda: history(self._config, self._now()))
         try:
-            self._past = await reading
+            self.past = await reading
         except AdceError:
             return
         except Exception as error:  # whatever it is, the rest of the page is written
@@ -199,7 +199,7 @@ class Refresh:
             await self._write()
 
     async def _write(self) -> None:
-        found, away, past = self.snapshot, self.away, self._past
+        found, away, past = self.snapshot, self.away, self.past
         if found and (found, away, past) != self._written:
             self.answers, self._unwritten = await _in_thread(lambda: self._answers(found, away, past))
             self._written, self._served = (found, away, past), found.at

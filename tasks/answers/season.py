@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from blocks.store import Store
 from config.models import Config
 from tasks.answers.recorded import coverage_of, is_of, unknown_of
 from tasks.answers.why import Schedules, cells_of_selection
-from tasks.domain.assess.coverage import Coverage, Hole, find_holes
+from tasks.domain.assess.coverage import Coverage, Hole, Row, find_holes
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import State, deferred_by
 from tasks.domain.assess.unknown import MayListMore
@@ -59,6 +60,27 @@ def season_now(config: Config, ledger: Ledger, dataset: str, season: str, plan: 
     found = ledger.database.read_together(lambda: _holes(config, ledger, selection, look.taken_at, plan))
     counted = {row.span for row in coverage.finest}  # a sandbox counts the files of some days only
     return Season(dataset, season, coverage, [hole for hole in found if hole.span in counted], unknown)
+
+
+def seasons_now(config: Config, ledger: Ledger, plan: KeptPlan | None) -> Iterator[Season]:
+    """All seasons of all datasets, as `season_now` has each of them; none if no look at this lake is recorded."""
+    look = ledger.looks.recorded()
+    if look is None or not is_of(look, config):
+        return
+    whole = coverage_of(look, config, Selection())
+    unknown = unknown_of(look, config, Selection())
+    rows: dict[Partition, list[Row]] = defaultdict(list)
+    for row in whole.finest:
+        rows[Partition(row.dataset, row.season)].append(row)
+    for partition, some in rows.items():
+        coverage = replace(whole, finest=tuple(some))
+        if coverage.total.lacking or coverage.total.unavailable:
+            found = season_now(config, ledger, *partition, plan)
+        else:
+            mine = [part for part in unknown if (part.dataset, part.season) == partition]
+            found = Season(*partition, coverage, (), mine)
+        if found:
+            yield found
 
 
 def _holes(config: Config, ledger: Ledger, selection: Selection, at: datetime, plan: KeptPlan | None) -> list[Hole]:

@@ -340,3 +340,20 @@ def test_an_open_page_greys_itself_when_the_ledger_or_the_service_is_gone_and_sa
         service.process.terminate()
         expect(page.locator("#live")).to_contain_text("The service does not answer: all of this is as of")
         expect(page.locator(STALE)).to_have_count(5)
+
+
+def test_written_to_a_folder_it_works_as_files_down_to_the_months(opened: Open, service: Service) -> None:
+    folder = service.folder / "static"
+    service.command("serve", "--once", str(folder))
+    page = opened((folder / "index.html").as_uri())
+    assert "No: 1 hole" in page.locator("#whole").inner_text()
+    assert page.evaluate("getComputedStyle(document.querySelector('h2')).textTransform") == "uppercase", (
+        "it has its style"
+    )
+    for link in page.locator("a").evaluate_all("(links) => links.map((link) => link.href.split('#')[0])"):
+        assert link.startswith("http://127.0.0.1:1/") or Path(link.removeprefix("file://")).is_file(), link
+    page.locator('#holes a[href$="espn_summary/2023-24.html"]').click()
+    expect(page.locator("h1")).to_have_text("espn_summary 2023-24")
+    assert re.search(f"January 2024.*83.3.*{HOLE}.*to fetch", page.locator("main").inner_text(), re.DOTALL)
+    page.get_by_role("link", name="Overview").click()
+    assert page.url == f"{(folder / 'index.html').as_uri()}#holes"

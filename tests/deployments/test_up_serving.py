@@ -22,9 +22,21 @@ def test_it_is_not_vital_and_asks_the_server_of_adce_up() -> None:
     port = free_port()
     service, said = found(Serve(port=1), port)
     assert service
-    assert (service.argv[-3:], said) == (["serve", "--port", str(port)], [])
+    assert service.argv[-3:] == ["serve", "--port", str(port)]
+    assert said == [(f"the status page is http://127.0.0.1:{port}", logging.INFO)]
     assert (service.env, service.is_vital, service.is_adce) == (ENV, False, True)
     assert found(Serve(enabled=False)) == (None, [])
+
+
+def test_it_says_where_the_token_of_the_page_is() -> None:
+    settings = Serve(host="0.0.0.0", port=free_port(), token="0123456789abcdef")
+    _, ((line, _),) = found(settings)
+    assert line == f"the status page is http://0.0.0.0:{settings.port}; it wants the token of the setting serve.token"
+    said: list[str] = []
+    service_of(
+        a_config(serve=settings), None, ENV | {"ADCE_SERVE__TOKEN": "0123456789abcdef"}, lambda *of: said.append(of[0])
+    )
+    assert said[0].endswith("; it wants the token of ADCE_SERVE__TOKEN")
 
 
 def test_why_it_is_not_started_is_one_line() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tasks.show.coverage.shades import DARK, LIGHT, OFF, SHADES, UNKNOWN
 from tasks.show.status.templates import TEMPLATES, text_of
 
+SCRIPT = "page.js"  # which asks the service for news
+
 
 @dataclass(frozen=True, slots=True)
 class Asset:
@@ -23,6 +25,6 @@ ASSETS = (
         "text/css; charset=utf-8",
         TEMPLATES.get_template("page.css").render(light=LIGHT, dark=DARK, shades=(*SHADES, UNKNOWN, OFF)).encode(),
     ),
-    Asset("page.js", "text/javascript; charset=utf-8", text_of("page.js").encode()),
+    Asset(SCRIPT, "text/javascript; charset=utf-8", text_of(SCRIPT).encode()),
     Asset("icon.svg", "image/svg+xml", text_of("icon.svg").encode()),
 )

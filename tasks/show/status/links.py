@@ -49,5 +49,32 @@ class Links:
         return f"{FILES}{quote(key)}"
 
 
+@dataclass(frozen=True, slots=True)
+class StaticLinks(Links):
+    """The addresses of a page in a folder of files, relative to it. Nothing there is of a month, a date or a file."""
+
+    root: str = ""  # from the folder of the page to that of the overview
+
+    @property
+    def is_live(self) -> bool:
+        return False
+
+    @property
+    def overview(self) -> str:
+        return f"{self.root}index.html"
+
+    def asset(self, name: str) -> str:
+        return f"{self.root}assets/{name}"
+
+    def season(self, dataset: str, season: str) -> str | None:
+        return f"{self.root}coverage/{quote(dataset)}/{quote(season)}.html"
+
+    def span(self, dataset: str, season: str, span: str) -> str | None:
+        return None
+
+    def file(self, key: str) -> str | None:
+        return None
+
+
 WHOLE = "whole"  # stands for the files of a whole season in an address
 SERVED = Links()

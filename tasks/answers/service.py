@@ -37,9 +37,9 @@ _ENDED_LATELY = timedelta(days=1)
 _LONGEST_PLAN = 32_000_000  # bytes of JSON, which take a few times as much memory; some 300,000 files
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recorded:
-    """The coverage by season that the last look at the whole lake has recorded."""
+    """The coverage by season that the last look at the whole lake has recorded. Each record is equal to itself only."""
 
     mark: Any  # of the record, which differs from that of another one
     coverage: Coverage

@@ -16,7 +16,7 @@ class Links:
     `documents` are the addresses of the JSON documents and so on, by what they answer.
     """
 
-    documents: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def is_live(self) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tasks.answers.health import STALE_AFTER, Health
 from tasks.answers.history import History
-from tasks.answers.service import Snapshot
+from tasks.answers.service import Recorded, Snapshot
 from tasks.domain.assess.unknown import by_season
 from tasks.show.coverage.grid import grid_of
 from tasks.show.coverage.shades import legend_of
@@ -47,12 +47,21 @@ class Overview:
 
     def section(self, name: str) -> str:
         """A section alone: what the script of the page puts in the place of the former one."""
+        if name not in self._sections:
+            self._sections[name] = self._section(name)
+        return self._sections[name]
+
+    def _section(self, name: str) -> str:
         return TEMPLATES.get_template(f"{name}.html").render(**self._values, name=name)
 
     def page(self) -> str:
         """The whole page."""
         sections = {name: (heading, self.section(name)) for name, heading in SECTIONS.items()}
         return TEMPLATES.get_template("overview.html").render(**self._values, sections=sections)
+
+    @cached_property
+    def _sections(self) -> dict[str, str]:
+        return {}  # those that are written
 
     @cached_property
     def _values(self) -> dict[str, Any]:
@@ -67,8 +76,7 @@ class Overview:
             "unknown": by_season(look.unknown) if look else (),
             "whole": look and whole_of(self.found, look),
             "wrong": wrong_of(self.found, self.health),
-            "grid": look and grid_of(look.coverage),
-            "legend_shades": legend_of(look.coverage.total) if look else (),
+            "heatmap": look and _heatmap(look, self.links),
             "work": work_of(self.found, self.plan),
             "most_later": MOST_LATER,
             "first": FIRST_RUNS,
@@ -82,6 +90,16 @@ class Overview:
     @cached_property
     def _old(self) -> Old | None:
         return old_of(self.found)
+
+
+@lru_cache(maxsize=2)
+def _heatmap(look: Recorded, links: Links) -> str:
+    """The heatmap of a look, which takes longest to write and stays until the next look; empty without any season."""
+    grid = grid_of(look.coverage)
+    if not grid.columns:
+        return ""
+    shades = legend_of(look.coverage.total)
+    return TEMPLATES.get_template("heatmap.html").render(grid=grid, legend_shades=shades, links=links)
 
 
 @dataclass(frozen=True, slots=True)

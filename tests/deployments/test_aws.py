@@ -92,6 +92,10 @@ class Stack:
         """Does the stack have the resource, whose condition may be false?"""
         return resource in self._made.resource_map and self._made.resource_map[resource] is not None
 
+    def holds(self, condition: str) -> bool:
+        """Does a condition of the template hold with the parameters of the stack?"""
+        return bool(self._made.resource_map.lazy_condition_map[condition])
+
     def statements(self, policies: str) -> list[Any]:
         return [s for name in policies.split() for s in self.properties(name)["PolicyDocument"]["Statement"]]
 
@@ -355,8 +359,21 @@ def other(stack: Stack, s3: str) -> Stack:
     """A second stack, for a bucket that is there already. Nothing runs yet."""
     boto3.client("s3").create_bucket(Bucket="old-lake")  # which the stack could not create once more
     changed = {"CreateLake": "no", "PrefectApiKeySecretArn": "", "Workers": "0", "ConfigFile": "/etc/adce/adce.yaml"}
+    changed["AlertsOwner"] = "adce"
     token = f"{SECRET}serve-AbCdEf"
     return Stack(s3, "adce-beside", Lake="old-lake", LakePrefix="", ServeTokenSecretArn=token, **changed)
+
+
+def test_an_alarm_of_what_adce_tells_is_left_out_where_it_tells_it_and_all_of_its_tasks_may_tell_the_topic(
+    stack: Stack, other: Stack
+) -> None:
+    alarms = stack.resources("AWS::CloudWatch::Alarm")
+    conditions = {name: stack.template["Resources"][name].get("Condition") for name in alarms}
+    assert conditions == {"ChangesAreOldAlarm": "CloudWatchTells", "DeadLettersAlarm": None, "NoWorkerAlarm": None}
+    assert (stack.holds("CloudWatchTells"), other.holds("CloudWatchTells")) == (True, False)
+    topic = other.outputs["AlarmTopicArn"]
+    for policy in ("FillPolicy", "ServePolicy"):
+        assert is_allowed(other.statements(policy), "sns:Publish", topic), policy
 
 
 def test_the_watch_runs_where_a_worker_does_with_the_settings_of_the_runs(stack: Stack, other: Stack) -> None:

@@ -1,1 +1,1 @@
-"""Telling other systems what ADCE has measured. Imports no Prefect, and nothing that fetches."""
+"""Telling others what ADCE has measured, and what is wrong. Imports no Prefect, and nothing that fetches."""

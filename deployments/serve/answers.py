@@ -10,6 +10,8 @@ from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
+from markupsafe import Markup
+
 from config.secrets import without_secrets
 from deployments.prefect_api.settings import api_url, link_to_run
 from deployments.serve.paths import (
@@ -39,7 +41,7 @@ from tasks.show.documents.document import Document
 from tasks.show.documents.incidents import IncidentsAnswer
 from tasks.show.documents.service import RateLimits, Status, Tasks
 from tasks.show.exposition import OPEN_METRICS, TEXT, open_metrics, text
-from tasks.show.status import Links, Overview
+from tasks.show.status import Links, Overview, form
 
 _DIGEST = 16  # characters
 _END = b"# EOF\n"  # of metrics in the format of OpenMetrics
@@ -136,9 +138,7 @@ def with_checks(metrics: Answer, health: Health) -> Answer:
 
 def page(title: str, body: str) -> Answer:
     """A page of HTML."""
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    text = f'<!doctype html><html lang="en">{head}<title>{title}</title><h1>{title}</h1>{body}'
-    return html(text)
+    return html(form(title, Markup(body), LINKS))
 
 
 def html(text: str, as_of: datetime | None = None) -> Answer:

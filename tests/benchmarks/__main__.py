@@ -44,6 +44,7 @@ from tests.benchmarks import (
     scale,
     serve,
     sizes,
+    status_page,
 )
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -60,7 +61,7 @@ BENCHMARKS: dict[str, Callable[[Path], RenderableType]] = {
     "queue": arrivals.received,
     "life": arrivals.long_life,
     "beside": beside.beside_looks,
-    "serve": serve.serving,
+    "serve": lambda folder: Group(serve.serving(folder), status_page.shown(folder)),
     "incidents": lambda folder: incidents.told(),
     "fills": lambda folder: _fills_of_events(folder),
     "simulated": lambda folder: mix.simulated(),

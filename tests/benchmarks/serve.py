@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -73,10 +73,10 @@ def serving(folder: Path) -> Table:
         url = f"sqlite:///{folder / f'{cells}.db'}"
         fill(url, cells)
         again, first = _cost_of_refresh(url, folder)
-        with _service(url, folder) as (address, process):
-            with _recording(url, cells):
+        with service(url, folder) as (address, process):
+            with recording(url, cells):
                 before = process.cpu_times()
-                latencies, errors = asyncio.run(_ask(address))
+                latencies, errors = asyncio.run(ask(address))
                 after = process.cpu_times()
             memory = process.memory_info().rss
             alone = _metrics_alone(address)
@@ -150,7 +150,7 @@ def _cost_of_refresh(url: str, folder: Path) -> tuple[float, float]:
 
 
 @contextmanager
-def _service(url: str, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+def service(url: str, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """A service on a core of its own, which is ready."""
     port = free_port()
     env = {**os.environ, "ADCE_CONFIG": "", "ADCE_LEDGER": url, "ADCE_LAKE": str(folder), "PREFECT_API_URL": ""}
@@ -178,7 +178,7 @@ def _is_ready(address: str) -> bool:
 
 
 @contextmanager
-def _recording(url: str, cells: int) -> Iterator[None]:
+def recording(url: str, cells: int) -> Iterator[None]:
     """A process that records looks, until the block ends."""
     argv = [
         sys.executable,
@@ -214,15 +214,17 @@ def _metrics_alone(address: str) -> list[float]:
         return latencies
 
 
-async def _ask(address: str) -> tuple[list[float], int]:
-    """The latencies of all answers, and how many were wrong or did not come."""
+async def ask(address: str, paths: Sequence[str] = PATHS, seconds: int = SECONDS) -> tuple[list[float], int]:
+    """The latencies of all answers at these paths, in turn, and how many were wrong or did not come."""
     port = int(address.rpartition(":")[2])
     begin = time.perf_counter() + 0.5
-    found = await asyncio.gather(*(_one_address(port, n, begin) for n in range(ADDRESSES)))
+    found = await asyncio.gather(*(_one_address(port, n, begin, paths, seconds) for n in range(ADDRESSES)))
     return [latency for latencies, _ in found for latency in latencies], sum(errors for _, errors in found)
 
 
-async def _one_address(port: int, number: int, begin: float) -> tuple[list[float], int]:
+async def _one_address(
+    port: int, number: int, begin: float, paths: Sequence[str], seconds: int
+) -> tuple[list[float], int]:
     """Asks from one address, on one connection, each time when the next request is due."""
     connection = socket.socket()
     connection.setblocking(False)
@@ -230,11 +232,11 @@ async def _one_address(port: int, number: int, begin: float) -> tuple[list[float
     await asyncio.get_running_loop().sock_connect(connection, (LOOPBACK, port))
     reader, writer = await asyncio.open_connection(sock=connection)
     latencies, errors, every = [], 0, ADDRESSES / PER_SECOND
-    for n in range(int(SECONDS / every)):
+    for n in range(int(seconds / every)):
         due = begin + n * every + number / PER_SECOND
         if (wait := due - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
-        path = PATHS[(n + number) % len(PATHS)]
+        path = paths[(n + number) % len(paths)]
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])

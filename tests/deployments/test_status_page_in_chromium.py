@@ -55,11 +55,12 @@ class Service:
     folder: Path
     address: str = ""
     process: subprocess.Popen[bytes] | None = None
+    prefect: str = ""
 
     @property
     def env(self) -> dict[str, str]:
         own = {"ADCE_CONFIG": "", "ADCE_LAKE": str(self.folder / "lake"), "ADCE_LEDGER": self.ledger}
-        return {**os.environ, **own, "ADCE_SERVE__REFRESH": "1s", "PREFECT_API_URL": ""}
+        return {**os.environ, **own, "ADCE_SERVE__REFRESH": "1s", "PREFECT_API_URL": self.prefect}
 
     @property
     def ledger(self) -> str:
@@ -325,13 +326,16 @@ def test_an_old_look_is_greyed_until_a_new_one_comes_which_leaves_the_focus_wher
 def test_an_open_page_greys_itself_when_the_ledger_or_the_service_is_gone_and_says_which(
     opened: Open, tmp_path: Path
 ) -> None:
-    with make(tmp_path / "home").running() as service:
+    made = make(tmp_path / "home")
+    made.prefect = "http://127.0.0.1:1/api"  # nothing answers there
+    with made.running() as service:
         page = opened(service.address, is_quiet=False)  # Chromium itself tells of requests without an answer
         tell_age(page)
         assert page.locator(STALE).count() == 0
+        expect(page.locator("#live")).to_contain_text("No answer from: Prefect API. What is shown is the last")
         file = service.folder / "ledger.db"
         file.rename(file.with_name("gone"))
-        expect(page.locator("#live")).to_contain_text("No answer from: ledger: all of this is as of")
+        expect(page.locator("#live")).to_contain_text("No answer from: ledger, Prefect API: all of this is as of")
         expect(page.locator(STALE)).to_have_count(5)
         assert "No: 1 hole" in page.locator("#whole").inner_text(), "what is known stays"
         file.with_name("gone").rename(file)

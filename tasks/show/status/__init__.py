@@ -4,7 +4,7 @@ from tasks.show.status.assets import ASSETS, SCRIPT, Asset
 from tasks.show.status.drill_down import file_page, season_page, span_page
 from tasks.show.status.links import COVERAGE, FILES, SERVED, WHOLE, Links, StaticLinks
 from tasks.show.status.overview import SECTIONS, Overview, nothing_read
-from tasks.show.status.templates import notice
+from tasks.show.status.templates import form, notice
 
 __all__ = [
     "ASSETS",
@@ -19,6 +19,7 @@ __all__ = [
     "Overview",
     "StaticLinks",
     "file_page",
+    "form",
     "nothing_read",
     "notice",
     "season_page",

@@ -25,6 +25,11 @@ def notice(title: str, text: str, links: Links) -> str:
     return TEMPLATES.get_template("notice.html").render(title=title, text=text, links=links)
 
 
+def form(title: str, body: Markup, links: Links) -> str:
+    """A page with a form, which is written already."""
+    return TEMPLATES.get_template("form.html").render(title=title, body=body, links=links)
+
+
 def text_of(name: str) -> str:
     """The text of a file that is no template."""
     return (_FOLDER / name).read_text()

@@ -42,7 +42,9 @@
   // Greys everything if the ledger was not read lately, and else the sections of a look that is old.
   function grey() {
     const isOld = now() - readAt > staleAfter;
-    say(isOld ? `${trouble || "The ledger is not read"}: all of this is as of ${utc(readAt)}, ${span(now() - readAt)} old.` : "");
+    const age = `all of this is as of ${utc(readAt)}, ${span(now() - readAt)} old.`;
+    const known = trouble && `${trouble}. What is shown is the last that is known.`;
+    say(isOld ? `${trouble || "The ledger is not read"}: ${age}` : known);
     for (const section of sections) {
       const note = section.querySelector(".old");
       const isLookOld = note !== null && now() - Date.parse(note.dataset.asOf) > 1000 * note.dataset.staleAfter;

@@ -73,8 +73,8 @@ class Refresh:
         """Asks everything once, and writes the answers."""
         asked = (self._ask(name, ask) for name, ask in self._needs.items())
         measured = (self._measure(name, folder) for name, folder in folders_of(self._config).items())
-        read = self._ask(LEDGER, self._read, self._take)
-        await asyncio.gather(read, self._read_the_past(), *asked, *measured)
+        await self._read_the_past()  # first, so that the answers are as of now
+        await asyncio.gather(self._ask(LEDGER, self._read, self._take), *asked, *measured)
         await self._write()
 
     def give_up(self) -> None:

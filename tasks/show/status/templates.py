@@ -88,6 +88,7 @@ def _templates() -> Environment:
         "plural": plural,
         "seconds": _span,
         "sentence": sentence_of,
+        "sentence_case": lambda text: text[:1].upper() + text[1:],
         "shade": lambda tally: _class_of(shade_of(tally)),
         "shade_class": _class_of,
         "size": size,

@@ -17,8 +17,8 @@ from tasks.publish.notifier import EVERY, Notifier, Others, no_facts
 
 log = logging.getLogger(__name__)
 
-_ENDS_WITHIN = 3.0  # seconds for which a service that ends waits for messages that are being sent
-_SERVICE_WAITS = 6.0  # seconds for which it waits for all of that
+_ENDS_WITHIN = 2.0  # seconds for which a service that ends waits for messages that are being sent
+_SERVICE_WAITS = 3.0  # seconds for which it waits for all of that
 _RUN_WAITS = 10.0  # seconds for which a run waits until its messages are sent
 
 

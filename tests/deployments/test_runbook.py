@@ -25,6 +25,7 @@ from config.load import load_config
 from deployments.cli import app as adce_app
 from deployments.setup.event_path import Checked, check_event_path
 from tasks.domain.arrivals import EventType, parse
+from tasks.domain.incidents import CATALOGUE
 from tests.builders import a_board
 from tests.servers import postgresql_programs, use_s3
 
@@ -93,6 +94,12 @@ def test_the_files_and_settings_that_the_runbook_names_are_there() -> None:
     reconcile = load_config(env={}).reconcile
     for name in set(re.findall(r"`reconcile\.(\w+)`", text)):
         assert hasattr(reconcile, name)
+
+
+def test_the_runbook_says_of_each_message_what_to_do() -> None:
+    text = RUNBOOK.read_text()
+    for condition in CATALOGUE:
+        assert text.count(f"\n| {condition.title} | `{condition.kind}` | ") == 1
 
 
 def test_every_command_of_the_aws_cli_is_one_with_the_options_that_it_needs() -> None:

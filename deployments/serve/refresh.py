@@ -100,9 +100,15 @@ class Refresh:
             sorted(self._unwritten),
             found.other_lake if found else None,
             [held(hold) for source in found.sources if source.is_enabled for hold in source.holds] if found else (),
-            Evaluated(found.evaluated, [one for one in found.incidents if one.is_open]) if found else None,
+            self._incidents(found) if found else None,
             found.incomplete if found else "",
         )
+
+    def _incidents(self, found: Snapshot) -> Evaluated | None:
+        """The open incidents; None where no process evaluates any, since dry runs and test mode are no work."""
+        if found.evaluated is None and (self._config.dry_run or self._config.test_mode):
+            return None
+        return Evaluated(found.evaluated, [one for one in found.incidents if one.is_open])
 
     @property
     def away(self) -> list[str]:

@@ -193,13 +193,20 @@ def _incidents(known: Evaluated, late: timedelta, now: datetime) -> Check:
     verdict = Verdict.WARN if roots else Verdict.PASS
     if any(one.kind in STOPS_WORK for one in known.open):
         verdict = Verdict.FAIL
-    evaluated = _trusted(known.at, now)
-    if evaluated and now - evaluated > late:
-        verdict, old = _at_least_warn(verdict), f"nobody has evaluated the conditions since {utc(evaluated)}"
-        output = "; ".join(filter(None, (output, old)))
+    if untold := _not_evaluated(known.at, late, now):
+        verdict, output = _at_least_warn(verdict), "; ".join(filter(None, (output, untold)))
     fails = "one is open that stops all work: of the configuration, the ledger, the lake, Prefect or the reconcile"
-    warns = f"one is open, or nobody has evaluated the conditions for {duration(late)}"
+    warns = f"one is open, or nobody has evaluated the conditions for {duration(late)}, or ever"
     return Check(INCIDENTS, verdict, known.at, output or "none is open", warns, fails)
+
+
+def _not_evaluated(at: datetime | None, late: timedelta, now: datetime) -> str:
+    """Why the open incidents may not be those of now; empty if the conditions were evaluated lately."""
+    if at is None:
+        return "nobody has evaluated the conditions yet"
+    if not _trusted(at, now):
+        return f"the conditions were evaluated last {utc(at)}, {_IN_FUTURE}"
+    return f"nobody has evaluated the conditions since {utc(at)}" if now - at > late else ""
 
 
 def _reachable(name: str, reached: Reached, now: datetime) -> Check:

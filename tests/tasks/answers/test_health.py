@@ -64,7 +64,26 @@ def test_an_open_incident_warns_and_one_that_stops_all_work_fails(
 def test_conditions_that_nobody_has_evaluated_for_two_intervals_warn(minutes: int, verdict: str) -> None:
     found = check(replace(GOOD, incidents=Evaluated(NOW, [])), "incidents", NOW + minutes * MINUTE)
     assert found.verdict == verdict
-    assert check(replace(GOOD, incidents=Evaluated(None, [])), "incidents", NOW + 9 * MINUTE).verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("at", "output"),
+    [
+        pytest.param(None, "nobody has evaluated the conditions yet", id="never"),
+        pytest.param(
+            NOW + timedelta(days=3),
+            "the conditions were evaluated last 2026-01-18 12:00 UTC, "
+            "which is in the future, so a clock is wrong or was",
+            id="in the future",
+        ),
+    ],
+)
+def test_conditions_that_were_not_evaluated_before_now_warn(at: datetime | None, output: str) -> None:
+    found = check(replace(GOOD, incidents=Evaluated(at, [])), "incidents")
+    assert (found.verdict, found.output) == ("warn", output)
+    broken = check(replace(GOOD, incidents=Evaluated(at, [an_incident(Kind.LAKE)])), "incidents")
+    assert broken.verdict == "fail"
+    assert broken.output.endswith(output)
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(30, "pass"), (31, "warn"), (60, "warn"), (61, "fail")])

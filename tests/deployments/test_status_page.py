@@ -19,11 +19,11 @@ from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.incidents import Incident, Incidents, Kind
+from tasks.domain.limits.servers import Server
 from tasks.domain.metrics import OLDEST, QUEUE, series_of
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
-from tasks.ledger.runs import Server
 from tasks.show.status import ASSETS, SECTIONS
 from tests.builders import NOW, a_config
 from tests.deployments.test_serve import SECRET, TOKEN, Client, a_look, made, no_server

@@ -28,12 +28,12 @@ from tasks.domain.assess.verdicts import whole
 from tasks.domain.expected.seasons import eastern_day, seasons_between
 from tasks.domain.incidents import Incident, Incidents
 from tasks.domain.incidents import Kind as What
+from tasks.domain.limits.servers import Server
 from tasks.domain.metrics import COMPLETE_UNTIL, OLDEST, QUEUE, series_of
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
-from tasks.ledger.runs import Server
 from tasks.observe.listing import check_ids
 from tests.builders import NOW, a_cell, a_config, a_game
 from tests.chromium import chromium_program

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,7 +17,7 @@ from blocks.store import Store
 from config.models import Config
 from deployments.serve.answers import Answer, writers
 from deployments.serve.needs import LEDGER, folders_of, free_bytes, needs_of
-from tasks.answers.health import AWAY_FOR, Evaluated, Events, Known, Reached, health_of
+from tasks.answers.health import ANSWERS, AWAY_FOR, Evaluated, Events, Health, Known, Reached, health_of
 from tasks.answers.history import History, history
 from tasks.answers.holds import held
 from tasks.answers.service import Snapshot, snapshot
@@ -198,24 +199,30 @@ class Refresh:
         self._asked.set()
 
     async def _keep_writing(self) -> None:
-        """Writes the answers whenever something has answered, or has not."""
+        """Writes the answers whenever something has answered, or has not, and at each refresh, as time goes by."""
         while True:
-            await self._asked.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), self._config.serve.refresh.total_seconds())
             self._asked.clear()
             await self._write()
 
     async def _write(self) -> None:
+        """Writes the answers, unless they were written of the same. What `/health` says changes also by itself."""
         found, away, past = self.snapshot, self.away, self.past
-        if found and (found, away, past) != self._written:
-            self.answers, self._unwritten = await _in_thread(lambda: self._answers(found, away, past))
-            self._written, self._served = (found, away, past), found.at
+        if found is None:
+            return
+        health = health_of(self.known, self._now())
+        said = [(check.name, check.verdict, check.output) for check in health.checks if check.name != ANSWERS]
+        if (of := (found, away, past, said)) != self._written:
+            self.answers, self._unwritten = await _in_thread(lambda: self._answers(found, away, past, health))
+            self._written, self._served = of, found.at
 
     def _answers(
-        self, found: Snapshot, away: Sequence[str], past: History | None
+        self, found: Snapshot, away: Sequence[str], past: History | None, health: Health
     ) -> tuple[dict[str, Answer], dict[str, str]]:
         """The answers out of a snapshot, and why some cannot be written, by path. Of these the last ones stay."""
         answers, unwritten = {}, {}
-        for path, write in writers(found, away, health_of(self.known, self._now()), past).items():
+        for path, write in writers(found, away, health, past).items():
             try:
                 answers[path] = write()
             except Exception as error:  # whatever it is, the other answers are written

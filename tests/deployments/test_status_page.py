@@ -125,6 +125,29 @@ def test_checks_of_the_health_that_do_not_pass_are_among_what_is_wrong(config: C
     assert "No answer from: lake" in text_of(client.ask("/").body)
 
 
+def test_the_verdicts_are_those_of_the_health_also_while_the_ledger_is_away(config: Config) -> None:
+    """The reason of each check, and so how long ago it was, is that of the same moment as in /health."""
+    client = Client(config)
+    now = datetime.now(UTC)
+    client.refresh = client.service._refresh = refresh.Refresh(client.config, lambda: now)
+    client.service._now = lambda: now
+    client.read()
+    file = Path(config.ledger.removeprefix("sqlite:///"))
+    file.rename(file.with_name("gone"))
+    for minutes, verdict in ((1, "warns"), (6, "fails"), (60, "fails")):
+        now = datetime.now(UTC) + timedelta(minutes=minutes)
+        client.read()
+        text = text_of(client.ask("/fragments/wrong").body)
+        assert f"ledger {verdict}: cannot be used" in text
+        checks = client.ask("/health").json["checks"]
+        said = [(name, f"{one['status']}s: {one['output']}") for name, (one,) in checks.items()]
+        hidden = ("answers", "incidents")
+        assert [f"{name} {line}" in text for name, line in said if name not in hidden] == [
+            not line.startswith("pass") for name, line in said if name not in hidden
+        ]
+    assert "Something is wrong" in text
+
+
 def test_the_queue_has_the_oldest_of_each_priority_and_budgets_have_their_pauses(config: Config) -> None:
     queue = {series_of(QUEUE, priority="HIGH"): 7, series_of(OLDEST, priority="HIGH"): NOW.timestamp()}
     text = text_of(looked(config, gauges=queue).ask("/fragments/work").body)

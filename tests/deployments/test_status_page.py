@@ -236,6 +236,19 @@ def ended(config: Config, kind: str, end: RunEnd, why: str) -> None:
         leases.end(end, why)
 
 
+def test_a_run_at_work_is_named_with_the_requests_that_it_has_claimed(config: Config) -> None:
+    with closing(Ledger(config.ledger)) as ledger:
+        leases = Leases(ledger.database, "run", timedelta(minutes=1))
+        leases.begin("reconcile", "everything", "0d3c7d4e-0000-4000-8000-000000000000", lambda _: None, SERVER)
+        assert ledger.database.write(lambda connection: leases.claim(connection, ["espn_summary 1", "espn_summary 2"]))
+        text = text_of(Client(config).read().ask("/fragments/work").body)
+        assert "1 run at work" in text
+        assert "reconcile everything, since 20" in text
+        assert "Being fetched: 2 requests" in text
+        leases.end(RunEnd.ENDED)
+    assert "Being fetched" not in text_of(Client(config).read().ask("/fragments/work").body)
+
+
 def test_the_last_runs_have_their_ends_and_links_into_prefect(config: Config) -> None:
     ended(config, "reconcile", RunEnd.FAILED, f"HTTP 500 {MARKUP}")
     with closing(Ledger(config.ledger)) as ledger:

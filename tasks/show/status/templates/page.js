@@ -83,7 +83,7 @@
     read.replaceChildren(utc(readAt));
   }
 
-  async function refresh() {
+  async function update() {
     try {
       if (!document.hidden || ahead === null) for (const section of sections) await ask(section);
     } catch (error) {
@@ -93,7 +93,11 @@
       tellAges();
       grey();
     }
-    setTimeout(refresh, every);
+  }
+
+  async function keepUpdating() {
+    await update();
+    setTimeout(keepUpdating, every);
   }
 
   // In a heatmap, Tab reaches one link, and the arrow keys move to the others.
@@ -114,7 +118,7 @@
   }
 
   document.addEventListener("keydown", step);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) grey(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && sections.length) update(); });
   for (const box of document.querySelectorAll("#holes .scroll")) box.scrollLeft = box.scrollWidth; // the newest seasons
-  if (sections.length) refresh();
+  if (sections.length) keepUpdating();
 })();

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeAlias
@@ -23,6 +23,7 @@ from tasks.daemon_threads import in_daemon_thread
 from tasks.domain.access import Access
 from tasks.domain.errors import LedgerError
 from tasks.domain.expected import seasons
+from tasks.domain.lakes import no_ledger
 from tasks.ledger import Ledger
 from tasks.show.status import COVERAGE, FILES, SERVED, WHOLE, file_page, season_page, span_page
 
@@ -82,6 +83,13 @@ class DrillDown:
             log.warning("a page cannot be written: %s", error)
             return Busy("the ledger does not answer; the log of adce serve says why")
 
+    @contextmanager
+    def _ledger(self) -> Iterator[Ledger]:
+        with closing(Ledger(self._config.ledger, Access.LOOK)) as ledger:
+            if not ledger.is_there:
+                raise LedgerError(no_ledger(ledger.name))
+            yield ledger
+
     def _coverage(self, path: str, found: Snapshot | None) -> Callable[[], Page] | Missing:
         dataset, _, rest = path.removeprefix(COVERAGE).partition("/")
         season, has_span, span = rest.partition("/")
@@ -91,7 +99,7 @@ class DrillDown:
             return Missing(f"this is no month or date of {season}")
 
         def write() -> Page:
-            with closing(Ledger(self._config.ledger, Access.LOOK)) as ledger:
+            with self._ledger() as ledger:
                 of = season_now(self._config, ledger, dataset, season, found.plan if found else None)
             if of is None:
                 return Missing("no reconcile has recorded a look at the whole of this lake yet")
@@ -103,7 +111,7 @@ class DrillDown:
         key = path.removeprefix(FILES)
 
         def write() -> Page:
-            with closing(Ledger(self._config.ledger, Access.LOOK)) as ledger:
+            with self._ledger() as ledger:
                 look = ledger.looks.last() if self._config.sandbox else None
                 now = look.taken_at if look else self._now()
                 answer = ledger.database.read_together(lambda: why_recorded(self._config, ledger, key, now))

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from config.models import Config
 from tasks.answers.success import success_since
 from tasks.domain.access import Access
+from tasks.domain.errors import LedgerError
+from tasks.domain.lakes import no_ledger
 from tasks.domain.success import Success
 from tasks.domain.trends import DAY, DAYS, HOUR, HOURS, Trend, lasts, medians, sums
 from tasks.ledger import Ledger
@@ -41,9 +43,11 @@ class History:
 
 
 def history(config: Config, now: datetime) -> History:
-    """Reads how things went. Raises LedgerError."""
+    """Reads how things went. Raises LedgerError, also if there is no ledger."""
     began = time.perf_counter()
     with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
+        if not ledger.is_there:
+            raise LedgerError(no_ledger(ledger.name))
         month = now - DAYS * DAY
         look = ledger.looks.last() if config.sandbox else None
         end = look.taken_at if look else now  # a sandbox stores files by its own clock

@@ -125,6 +125,17 @@ def test_checks_of_the_health_that_do_not_pass_are_among_what_is_wrong(config: C
     assert "No answer from: lake" in text_of(client.ask("/").body)
 
 
+def test_how_things_went_stays_while_the_ledger_is_gone(config: Config) -> None:
+    ended(config, "everything", RunEnd.ENDED, "all files")
+    client = looked(config)
+    before = client.refresh.past
+    assert before
+    file = Path(config.ledger.removeprefix("sqlite:///"))
+    file.rename(file.with_name("gone"))
+    client.read()
+    assert client.refresh.past is before
+
+
 def test_the_verdicts_are_those_of_the_health_also_while_the_ledger_is_away(config: Config) -> None:
     """The reason of each check, and so how long ago it was, is that of the same moment as in /health."""
     client = Client(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,11 +172,12 @@ def test_a_ledger_that_hangs_or_is_gone_is_told_and_holds_up_nothing_else(
     got = client.ask(FILE)
     assert (got.status, str(file) in got.body.decode()) == (503, False)
     assert client.ask("/").status == 200
+    file.unlink()
+    assert [client.ask(path).status for path in (SEASON, FILE)] == [503, 503], "it says nothing of what was recorded"
     goes_on = threading.Event()
     monkeypatch.setattr(drill_down, "_WITHIN", 0.01)
     monkeypatch.setattr(drill_down, "season_now", lambda *_: goes_on.wait(30) and None)
-    monkeypatch.setattr(drill_down, "Ledger", lambda *_: closing(threading.Event()))
-    monkeypatch.setattr(drill_down, "closing", lambda of: of)
+    monkeypatch.setattr(drill_down.DrillDown, "_ledger", lambda _: nullcontext())
     assert "has not answered in time" in client.ask(SEASON).json["detail"]
     goes_on.set()
 

@@ -118,6 +118,15 @@ def test_incidents_say_what_since_when_how_many_files_and_what_happens_next(conf
     assert "1 incident ended in the last day" in text
 
 
+def test_the_command_of_an_incident_names_the_file_of_which_it_tells_more(config: Config) -> None:
+    key, begun = "espn_box_scores/401810001.json", datetime(2026, 1, 14, 3, tzinfo=UTC)
+    failing = Incident("1", Kind.CRITICAL_FAILURES, "espn/espn_summary", begun, opened=begun, reason=key)
+    opened(config, [failing])
+    client = Client(config).read()
+    assert f"More adce why {key}" in text_of(client.ask("/fragments/wrong").body)
+    assert client.ask("/incidents").json["open"][0]["command"] == f"adce why {key}"
+
+
 def test_checks_of_the_health_that_do_not_pass_are_among_what_is_wrong(config: Config) -> None:
     shutil.rmtree(Path(config.lake.removeprefix("file://")))
     client = Client(config).read()

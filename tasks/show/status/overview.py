@@ -30,7 +30,6 @@ SECTIONS: Mapping[str, str] = {
     "work": "What does it do, and what does it wait for?",
     "happened": "What happened?",
 }
-_OF_LOOK = ("whole", "holes")  # the sections that tell what the last look has found
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,6 @@ class Overview:
             "every": every,
             "stale_after": STALE_AFTER * every,
             "old": self._old,
-            "of_look": _OF_LOOK,
         }
 
     @cached_property

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tasks.answers.health import ANSWERS, INCIDENTS, Check, Health, Verdict
 from tasks.answers.service import Snapshot
-from tasks.domain.incidents import BY_KIND, Incident, Kind
+from tasks.domain.incidents import BY_KIND, Incident, Kind, command_of
 from tasks.domain.wording import duration, utc
 
 _SHOWN_ELSEWHERE = (ANSWERS, INCIDENTS)
@@ -61,16 +61,15 @@ def wrong_of(found: Snapshot, health: Health) -> Wrong:
 
 
 def _trouble(found: Snapshot, incident: Incident, explained_by: str) -> Trouble:
-    condition = BY_KIND[incident.kind]
     return Trouble(
-        condition.title,
+        BY_KIND[incident.kind].title,
         incident.scope,
         incident.reason,
         incident.began,
         incident.closed,
         incident.files,
         "; ".join(_next(found, incident)),
-        condition.command,
+        command_of(incident),
         explained_by,
     )
 

@@ -47,6 +47,7 @@ PublicPath = Literal[
     "/status",
     "/tasks",
     "/rate-limits",
+    "/incidents",
     "/coverage.json",
     "/metrics",
     "/openapi.json",

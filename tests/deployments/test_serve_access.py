@@ -1,9 +1,13 @@
 """Who may ask the service for what, and how often?"""
 
+from typing import get_args
+
 import pytest
 
 from config.models import Rate, Serve
+from config.models.serve import PublicPath
 from deployments.serve.access import Gate, Kind, Limiter, target_of
+from deployments.serve.paths import BADGE, PATHS, PROBES
 from deployments.serve.server import address_of, lacks_names
 
 TOKEN = "0123456789abcdef"
@@ -102,6 +106,11 @@ def test_without_a_token_all_is_open_and_with_one_probes_and_what_is_public() ->
         "/login",
         "/badge/espn_summary.svg",
     ]
+
+
+def test_each_path_may_be_public_but_those_that_need_no_token_anyway() -> None:
+    paths = {one.path for one in PATHS if one.path not in PROBES} - {BADGE} | {"/badge/*", "/coverage/*", "/files/*"}
+    assert set(Serve(token=TOKEN, public=sorted(paths)).public) == set(get_args(PublicPath)) == paths
 
 
 def test_an_address_gets_its_rate_and_is_told_how_long_to_wait_beyond_it() -> None:

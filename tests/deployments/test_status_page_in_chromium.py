@@ -349,6 +349,48 @@ def test_an_open_page_greys_itself_when_the_ledger_or_the_service_is_gone_and_sa
         expect(page.locator(STALE)).to_have_count(5)
 
 
+HIDEABLE = "Object.defineProperty(document, 'hidden', { get: () => Boolean(window.isHidden) });"
+TURN = """(isHidden) => {
+    window.isHidden = isHidden;
+    document.dispatchEvent(new Event("visibilitychange"));
+    return [document.querySelectorAll(".stale").length, document.getElementById("live")?.hidden ?? true];
+}"""
+
+
+def test_a_tab_that_was_hidden_asks_before_it_says_that_anything_is_old(opened: Open, service: Service) -> None:
+    page = opened(service.address, is_quiet=False, before=HIDEABLE)  # Chromium itself tells of refused requests
+    page.clock.install()
+    page.reload()
+    tell_age(page)
+    page.evaluate(TURN, True)
+    page.clock.fast_forward(600_000)
+    with page.expect_response("**/fragments/happened"):
+        assert page.evaluate(TURN, False) == [0, True]
+    expect(page.locator(STALE)).to_have_count(0)
+    page.evaluate(TURN, True)
+    page.clock.fast_forward(600_000)
+    page.route("**/fragments/*", lambda route: route.abort("connectionrefused"))
+    page.evaluate(TURN, False)
+    expect(page.locator(STALE)).to_have_count(5)
+    expect(page.locator("#live")).to_contain_text("The service does not answer: all of this is as of")
+
+
+def test_a_service_that_takes_requests_and_does_not_answer_counts_as_away(opened: Open, service: Service) -> None:
+    page = opened(service.address)
+    tell_age(page)
+    page.route("**/fragments/*", lambda route: None)
+    expect(page.locator("#live")).to_contain_text("The service does not answer: all of this is as of")
+    expect(page.locator(STALE)).to_have_count(5)
+
+
+def test_a_page_without_sections_bears_that_its_tab_is_hidden_and_shown(opened: Open, service: Service) -> None:
+    page = opened(service.address, before=HIDEABLE)
+    for path in (SEASON, f"{SEASON}/2024-01-15", FILE):
+        page.goto(f"{service.address}{path}")
+        for is_hidden in (True, False):
+            page.evaluate(TURN, is_hidden)
+
+
 def test_written_to_a_folder_it_works_as_files_down_to_the_months(opened: Open, service: Service) -> None:
     folder = service.folder / "static"
     service.command("serve", "--once", str(folder))

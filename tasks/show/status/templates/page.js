@@ -5,10 +5,12 @@
   const sections = [...document.querySelectorAll("section[data-fragment]")];
   const every = 1000 * Number(document.body.dataset.every), staleAfter = 1000 * Number(document.body.dataset.staleAfter);
   const live = document.getElementById("live"), read = document.getElementById("read");
+  const answersWithin = Math.max(staleAfter, 10000); // ms, after which the service counts as away
   const etags = new Map();
   let ahead = null; // the service's clock less performance.now()
   let readAt = read && Date.parse(read.querySelector("time").dateTime); // when the ledger was last read
   let trouble = "";
+  let timer = 0, isAsking = false;
 
   const now = () => ahead + performance.now();
   const utc = (at) => new Date(at).toISOString().slice(0, 16).replace("T", " ") + " UTC";
@@ -68,7 +70,8 @@
 
   async function ask(section) {
     const tag = etags.get(section), headers = tag ? { "If-None-Match": tag } : {};
-    const answer = await fetch(section.dataset.fragment, { headers, cache: "no-store", redirect: "error" });
+    const signal = AbortSignal.timeout(answersWithin);
+    const answer = await fetch(section.dataset.fragment, { headers, signal, cache: "no-store", redirect: "error" });
     ahead = Date.parse(answer.headers.get("Date")) - performance.now();
     if (answer.status === 200) {
       const html = await answer.text();
@@ -83,21 +86,29 @@
     read.replaceChildren(utc(readAt));
   }
 
-  async function update() {
+  // Asks for all sections, and then greys what is old even so. A page that nobody sees is left as it is.
+  async function refresh() {
+    if (isAsking) return;
+    clearTimeout(timer);
+    isAsking = true;
     try {
-      if (!document.hidden || ahead === null) for (const section of sections) await ask(section);
-    } catch (error) {
-      trouble = error instanceof TypeError ? "The service does not answer" : error.message;
-    }
-    if (ahead !== null) {
-      tellAges();
-      grey();
+      if (!document.hidden || ahead === null) await askForAll();
+    } finally {
+      isAsking = false;
+      timer = setTimeout(refresh, every);
     }
   }
 
-  async function keepUpdating() {
-    await update();
-    setTimeout(keepUpdating, every);
+  async function askForAll() {
+    try {
+      for (const section of sections) await ask(section);
+    } catch (error) {
+      const isAway = error instanceof TypeError || error.name === "TimeoutError";
+      trouble = isAway ? "The service does not answer" : error.message;
+    }
+    if (ahead === null) return;
+    tellAges();
+    grey();
   }
 
   // In a heatmap, Tab reaches one link, and the arrow keys move to the others.
@@ -118,7 +129,9 @@
   }
 
   document.addEventListener("keydown", step);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && sections.length) update(); });
   for (const box of document.querySelectorAll("#holes .scroll")) box.scrollLeft = box.scrollWidth; // the newest seasons
-  if (sections.length) keepUpdating();
+  if (sections.length) {
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+    refresh();
+  }
 })();

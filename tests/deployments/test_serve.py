@@ -22,6 +22,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as metrics_in
 
 from config.models import Collect, Config, Serve
+from deployments import serve
 from deployments.serve import refresh
 from deployments.serve.app import Service
 from deployments.serve.needs import LEDGER
@@ -505,6 +506,8 @@ def test_everything_is_written_to_a_folder_for_a_static_host(config: Config, tmp
     names = {file.relative_to(tmp_path / "static").as_posix() for file in (tmp_path / "static").rglob("*.*")}
     assert {"index.html", "status.json", "tasks.json", "rate-limits.json", "health.json", "metrics.txt"} <= names
     assert said.endswith(f"written to {tmp_path / 'static'}")
+    told = Path(serve.__file__).with_name("README.md").read_text().partition("## As files")[2]
+    assert [name for name in names if "/" not in name and f"`{name}`" not in told and name[0] != "."] == []
     assert json.loads((tmp_path / "static/status.json").read_text())["away"] == []
     assert TOKEN not in "".join(file.read_text() for file in (tmp_path / "static").rglob("*.*"))
     assert 'href="status.json"' in (tmp_path / "static/index.html").read_text()

@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 2  # requests
 _WITHIN = 10.0  # seconds
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # fromisoformat also takes dates of weeks
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +131,13 @@ def _written(of: Season, span: str) -> str:
 
 
 def _is_span(season: str, span: str) -> bool:
-    """Is this a month or a date of a season, or what stands for the whole of it?"""
+    """Is this a month or a date of a season, or what stands for the files that are of neither?"""
     first, last = seasons.window(season)
     if span == WHOLE:
         return True
     if _MONTH.fullmatch(span):
         return f"{first:%Y-%m}" <= span <= f"{last:%Y-%m}"
     try:
-        return len(span) == 10 and first <= date.fromisoformat(span) <= last
+        return bool(_DATE.fullmatch(span)) and first <= date.fromisoformat(span) <= last
     except ValueError:
         return False

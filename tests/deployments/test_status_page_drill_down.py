@@ -71,7 +71,10 @@ def test_a_season_leads_to_its_dates_and_to_its_holes_which_are_those_of_the_loo
         assert f"{LACKING} to fetch not in the lake" in text_of(got.body)
     assert "1 of 2 files complete; 1 to fetch, as of 2026-01-15 12:00 UTC" in text_of(day.body)
     assert "No hole is known here" in text_of(client.ask(f"{SEASON}/2026-01-12").body)
-    assert "No hole is known here" in text_of(client.ask(f"{SEASON}/whole").body)
+    whole = text_of(client.ask(f"{SEASON}/whole").body)
+    assert "espn_summary, files that are not of one month" in whole
+    assert "Each file of this season is of a month or a date" in whole
+    assert "No hole is known" not in whole, "the season has one"
 
 
 def test_a_hole_says_what_adce_why_says_without_a_look_at_the_lake(config: Config) -> None:
@@ -106,11 +109,15 @@ def test_a_hole_that_waits_says_for_what_and_until_when(config: Config) -> None:
         "/coverage/espn_summary/2099-00",
         "/coverage/espn_summary/1946-47",
         "/coverage/espn_summary/²⁰²⁵-26",
+        "/coverage/espn_summary/\u0662\u0660\u0662\u0665-\u0662\u0666",
         f"{SEASON}/",
         f"{SEASON}/2026-13",
         f"{SEASON}/2026-02-30",
         f"{SEASON}/2024-01-13",
         f"{SEASON}/20260113",
+        f"{SEASON}/2026-W02-3",
+        f"{SEASON}/\u0662\u0660\u0662\u0666-\u0660\u0661-\u0661\u0663",
+        f"{SEASON}/\u0662\u0660\u0662\u0666-\u0660\u0661",
         f"{SEASON}/{DAY}/more",
         "/files/",
         "/files/nothing",

@@ -30,7 +30,7 @@ def season_name(start_year: int) -> str:
 @lru_cache(maxsize=500)
 def start_year(season: str) -> int:
     """2023 for "2023-24". Raises ValueError for anything that is not a season."""
-    match = re.fullmatch(r"(\d{4})-(\d{2})", season)
+    match = re.fullmatch(r"([0-9]{4})-([0-9]{2})", season)
     if not match or (int(match[1]) + 1) % 100 != int(match[2]):
         raise ValueError(f"{season!r} is not a season; write it as 2023-24")
     year = int(match[1])

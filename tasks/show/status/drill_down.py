@@ -17,11 +17,12 @@ from tasks.show.status.templates import TEMPLATES
 
 MOST_HOLES = 200  # that a page lists
 MOST_ATTEMPTS = 20
+_NO_MONTH = "files that are not of one month"
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """A row of the calendar: a month, or the files of the whole season if its span is empty."""
+    """A row of the calendar: a month, or the files that are not of one month if its span is empty."""
 
     span: str
     name: str
@@ -47,7 +48,7 @@ def season_page(found: Season, links: Links) -> str:
 
 
 def span_page(found: Season, span: str, links: Links) -> str:
-    """A month or a date of a season, or the files of the whole season if `span` is empty: the first of its holes."""
+    """A month or a date of a season, or the files that are not of one month if `span` is empty: its first holes."""
     by = By.DATE if len(span) == 10 else By.MONTH
     holes = [hole for hole in found.holes if _is_within(hole, span)]
     tallies = [row.tally for row in found.coverage.rows(by) if row.span == span]
@@ -70,6 +71,7 @@ def file_page(answer: Answer, link_to_run: Callable[[str], str | None], links: L
         status=answer.status,
         links=links,
         span=_span_of(answer),
+        no_month=_NO_MONTH,
         attempts=answer.attempts[:MOST_ATTEMPTS],
         more=max(0, len(answer.attempts) - MOST_ATTEMPTS),
         link_to_run=link_to_run,
@@ -103,4 +105,4 @@ def _months(found: Season) -> Sequence[Month]:
 
 
 def _name(span: str) -> str:
-    return f"{calendar.month_name[int(span[5:7])]} {span[:4]}" if span else "whole season"
+    return f"{calendar.month_name[int(span[5:7])]} {span[:4]}" if span else _NO_MONTH

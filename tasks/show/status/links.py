@@ -76,5 +76,5 @@ class StaticLinks(Links):
         return None
 
 
-WHOLE = "whole"  # stands for the files of a whole season in an address
+WHOLE = "whole"  # stands for the files of a season that are not of one month in an address
 SERVED = Links()

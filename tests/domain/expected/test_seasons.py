@@ -12,7 +12,9 @@ from tasks.domain.expected import seasons
 RECORDED = os.environ.get("ADCE_RECORDED")
 
 
-@pytest.mark.parametrize("name", ["2023", "2023-25", "23-24", "2023-2024", "1945-46", ""])
+@pytest.mark.parametrize(
+    "name", ["2023", "2023-25", "23-24", "2023-2024", "1945-46", "\u0662\u0660\u0662\u0663-\u0662\u0664", ""]
+)
 def test_what_is_not_a_season_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="season"):
         seasons.start_year(name)

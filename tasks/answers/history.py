@@ -16,7 +16,7 @@ from tasks.domain.access import Access
 from tasks.domain.errors import LedgerError
 from tasks.domain.lakes import no_ledger
 from tasks.domain.success import Success
-from tasks.domain.trends import DAY, DAYS, HOUR, HOURS, Trend, lasts, medians, sums
+from tasks.domain.trends import DAY, DAYS, HOUR, HOURS, Trend, lows, medians, sums
 from tasks.ledger import Ledger
 
 _WEEK = timedelta(days=7)
@@ -59,7 +59,7 @@ def history(config: Config, now: datetime) -> History:
             now,
             Trends(sums(stored, end, HOUR, HOURS), sums(stored, end, DAY, DAYS)),
             Trends(medians(runs, now, HOUR, HOURS), medians(runs, now, DAY, DAYS)),
-            Trends(lasts(percent, now, HOUR, HOURS), lasts(percent, now, DAY, DAYS)),
+            Trends(lows(percent, now, HOUR, HOURS), lows(percent, now, DAY, DAYS)),
             success_since(config, ledger, now - _WEEK, now),
             time.perf_counter() - began,
         )

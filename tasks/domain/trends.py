@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -15,14 +15,13 @@ Point = tuple[datetime, float]
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A value for each of some equal spans of time, the last of which ends now; None where there is none."""
+    """A value for each of some equal spans of time, the last of which ends now; None where there is none.
+
+    `points` are the values that were given of all these spans, so that their extremes and their median are known.
+    """
 
     values: Sequence[float | None]
-
-    @property
-    def last(self) -> float | None:
-        """The last value that there is."""
-        return next((value for value in reversed(self.values) if value is not None), None)
+    points: Sequence[float] = ()
 
     @property
     def known(self) -> list[float]:
@@ -32,23 +31,25 @@ class Trend:
 
 def sums(points: Iterable[Point], now: datetime, step: timedelta, count: int) -> Trend:
     """The sums of values by span; 0 where there are none."""
-    return Trend([sum(values) for values in _by_span(points, now, step, count)])
+    return _trend(sum, points, now, step, count)
 
 
 def medians(points: Iterable[Point], now: datetime, step: timedelta, count: int) -> Trend:
     """The medians of values by span."""
-    return Trend([median(values) if values else None for values in _by_span(points, now, step, count)])
+    return _trend(lambda values: median(values) if values else None, points, now, step, count)
 
 
-def lasts(points: Iterable[Point], now: datetime, step: timedelta, count: int) -> Trend:
-    """The last value of each span. The points are in the order of their times."""
-    return Trend([values[-1] if values else None for values in _by_span(points, now, step, count)])
+def lows(points: Iterable[Point], now: datetime, step: timedelta, count: int) -> Trend:
+    """The lowest value of each span."""
+    return _trend(lambda values: min(values, default=None), points, now, step, count)
 
 
-def _by_span(points: Iterable[Point], now: datetime, step: timedelta, count: int) -> list[list[float]]:
+def _trend(
+    value_of: Callable[[list[float]], float | None], points: Iterable[Point], now: datetime, step: timedelta, count: int
+) -> Trend:
     begin = now - count * step
     found: list[list[float]] = [[] for _ in range(count)]
     for at, value in points:
         if begin < at <= now:
             found[min(count - 1, (at - begin) // step)].append(value)
-    return found
+    return Trend([value_of(values) for values in found], [value for values in found for value in values])

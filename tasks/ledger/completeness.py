@@ -1,4 +1,4 @@
-"""How complete was the lake, hour by hour? Each row is of the last look that was recorded within its hour."""
+"""How complete was the lake, hour by hour? Each row is of the look within its hour that has found the least of it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,18 @@ completeness_table = sa.Table(
 
 
 class Complete(NamedTuple):
-    """How many of the wanted files were there in an hour, and how many schedules were not known."""
+    """How many of the wanted files were there when it was worst in an hour, and how many schedules were not known."""
 
     hour: datetime
     wanted: int
     present: int
     unknown: int
+
+    def is_worse_than(self, other: Complete) -> bool:
+        """Was a smaller part of the wanted files there? Where none is wanted, nothing can be lacking."""
+        if not self.wanted or not other.wanted:
+            return self.wanted > 0
+        return self.present * other.wanted < other.present * self.wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +53,18 @@ class Completeness:
         return self.database.read(lambda connection: [Complete(*row) for row in connection.execute(since)])
 
     def write(self, connection: sa.Connection, look: RecordedLook) -> None:
-        """Records how complete a look has found the lake, in an open transaction, in place of an earlier one's row.
+        """Records how complete a look has found the lake, in an open transaction, unless it was worse in the same hour.
 
         The hour is one of the clock that all processes share, which for a sandbox is another than that of its look.
         """
         now = self.database.now(connection)
         present = _files(look, (State.PRESENT,))
-        row = {"hour": datetime.fromtimestamp(now - now % _HOUR, UTC), "present": present}
-        row |= {"wanted": present + _files(look, LACKING), "unknown": len({part.key for part in look.unknown})}
-        self.database.upsert(connection, completeness_table, [row], {"wanted", "present", "unknown"})
+        hour, wanted = datetime.fromtimestamp(now - now % _HOUR, UTC), present + _files(look, LACKING)
+        row = Complete(hour, wanted, present, len({part.key for part in look.unknown}))
+        columns = [completeness_table.c[name] for name in Complete._fields]
+        former = connection.execute(sa.select(*columns).where(completeness_table.c.hour == hour)).one_or_none()
+        if former is None or row.is_worse_than(Complete(*former)):
+            self.database.upsert(connection, completeness_table, [row._asdict()], {"wanted", "present", "unknown"})
 
     def prune(self, connection: sa.Connection, before: datetime) -> None:
         """Deletes the hours before a time, in an open transaction."""

@@ -23,6 +23,7 @@ from tasks.domain.limits.servers import Server
 from tasks.domain.metrics import OLDEST, QUEUE, series_of
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
+from tasks.ledger.database import Database
 from tasks.ledger.leases import Leases
 from tasks.show.status import ASSETS, SECTIONS
 from tests.builders import NOW, a_config
@@ -280,9 +281,31 @@ def test_the_last_runs_have_their_ends_and_links_into_prefect(config: Config) ->
     assert f"HTTP 500 {MARKUP}" in text
     assert 'href="http://prefect.test/flow-runs/flow-run/0d3c7d4e' in body.decode()
     assert "A reconcile takes Last day, by hour:" in text
-    assert "Complete Last day, by hour: 50 %, at least 50 %" in text
+    assert "Complete Last day, by hour: at least 50 %" in text
     assert "How well it was kept in the last week The owner's figures Figure Is" in text
     assert "Answers HTTP 429 a day" in text
+
+
+def test_the_longest_reconcile_and_the_lowest_completeness_are_those_of_all_and_not_the_last_of_an_hour(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = datetime.now(UTC).timestamp() - 600
+    monkeypatch.setattr(Database, "now", lambda *_: clock)
+    for seconds in (24, 13, 9):
+        with closing(Ledger(config.ledger)) as ledger:
+            leases = Leases(ledger.database, f"run of {seconds} s", timedelta(minutes=1))
+            leases.begin("reconcile", "everything", None, lambda _: None, SERVER)
+            clock += seconds
+            leases.end(RunEnd.ENDED, "Complete")
+    for present, lacking in ((73, 27), (100, 0)):
+        counts = {
+            Place("espn_summary", "2025-26", ""): {Standing(State.PRESENT): present, Standing(State.GAP): lacking}
+        }
+        with closing(Ledger(config.ledger)) as ledger:
+            ledger.looks.record(a_look(lake=config.lake, counts=counts))
+    text = text_of(Client(config).read().ask("/fragments/happened").body)
+    assert "A reconcile takes Last day, by hour: 13s in the median, at most 24s" in text
+    assert "Complete Last day, by hour: at least 73 %" in text
 
 
 def test_how_things_went_is_read_rarely_and_without_it_the_rest_is_there(

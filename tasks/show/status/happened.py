@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from statistics import median
 
 from tasks.answers.history import History, Trends
 from tasks.answers.runs import PastRun
@@ -79,20 +80,16 @@ def _in_all(trend: Trend) -> str:
 
 
 def _typical(trend: Trend) -> str:
-    if trend.last is None:
+    if not trend.points:
         return "none has ended"
-    last, longest = (duration(timedelta(seconds=seconds)) for seconds in (trend.last, max(trend.known)))
-    return f"{last}, at most {longest}"
+    typical, longest = (duration(timedelta(seconds=of(trend.points))) for of in (median, max))
+    return f"{typical} in the median, at most {longest}"
 
 
 def _lowest(trend: Trend) -> str:
-    if trend.last is None:
+    if not trend.points:
         return "not known"
-    return f"{_rounded_down(trend.last)} %, at least {_rounded_down(min(trend.known))} %"
-
-
-def _rounded_down(percent: float) -> str:
-    return f"{int(percent * 10) / 10:g}"
+    return f"at least {int(min(trend.points) * 10) / 10:g} %"  # rounded down
 
 
 def _bars(trend: Trend, about: str, text: str) -> Sparkline:

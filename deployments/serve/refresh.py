@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _ASKED_EVERY = timedelta(seconds=30)  # the lake, and the Prefect API
-_PAST_EVERY = timedelta(minutes=10)  # how things went over a month takes longer to read than all else
+_PAST_EVERY = timedelta(minutes=10)  # how things went over a month, which a run that ends changes, too
+_PAST_RESTS = 20  # times as long as it took to read; it takes longer than all else
 _ANSWERS_WITHIN = 10.0  # seconds, after which something counts as away
 _HANGS_AFTER = 60.0  # seconds beyond that, after which it is asked anew; twice as many for each thread that hangs
 _SEE_LOG = "cannot be used; the log of adce serve says why"  # errors name addresses, which no answer may show
@@ -55,6 +57,7 @@ class Refresh:
         self._free: dict[str, int] = {}
         self._hanging: dict[str, set[asyncio.Future[Any]]] = defaultdict(set)
         self._asked = asyncio.Event()  # set when there is news
+        self._ended = asyncio.Event()  # set when a run has ended since how things went was read
         self._written: Any = None  # of what the answers were written
         self._served: datetime | None = None  # as of when the snapshot is of which they were written
         self._unwritten: Mapping[str, str] = {}  # why an answer could not be written, by path
@@ -120,12 +123,18 @@ class Refresh:
         return snapshot(self._config, self._now(), self.snapshot)
 
     def _take(self, found: Snapshot) -> None:
+        if self.snapshot is None or self.snapshot.last_end != found.last_end:
+            self._ended.set()
         self.snapshot = found
 
     async def _keep_reading_the_past(self) -> None:
         while True:
+            self._ended.clear()
+            began = time.monotonic()
             await self._read_the_past()
-            await asyncio.sleep(_PAST_EVERY.total_seconds())
+            await asyncio.sleep(_PAST_RESTS * (time.monotonic() - began))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _PAST_EVERY.total_seconds())
 
     async def _read_the_past(self) -> None:
         """Reads how things went. If that cannot be read, what was read before stays: the ledger is asked anyway."""

@@ -69,6 +69,11 @@ class Snapshot:
     other_lake: str | None  # the address of another lake, if the look that is recorded is one at that
 
     @property
+    def last_end(self) -> datetime | None:
+        """When a run has ended last; None if none did."""
+        return max((run.ended for run in self.runs if run.ended), default=None)
+
+    @property
     def lake(self) -> str:
         """The address of the lake, without secrets."""
         return Store(self.config.lake).address

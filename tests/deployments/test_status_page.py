@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import html
 import re
@@ -306,6 +307,29 @@ def test_the_longest_reconcile_and_the_lowest_completeness_are_those_of_all_and_
     text = text_of(Client(config).read().ask("/fragments/happened").body)
     assert "A reconcile takes Last day, by hour: 13s in the median, at most 24s" in text
     assert "Complete Last day, by hour: at least 73 %" in text
+
+
+def test_how_things_went_is_read_again_soon_after_a_run_has_ended_and_says_as_of_when_it_is(config: Config) -> None:
+    looked(config)
+    client = Client(config, refresh="1s")
+
+    async def shown(text: str) -> str:
+        while True:
+            answer = client.refresh.answers.get("/fragments/happened")
+            if answer and text in (shown := text_of(answer.body)):
+                return shown
+            await asyncio.sleep(0.1)
+
+    async def run() -> str:
+        refreshing = asyncio.create_task(client.refresh.run())
+        await shown("A reconcile takes Last day, by hour: none has ended")
+        await asyncio.to_thread(ended, config, "reconcile", RunEnd.ENDED, "Complete")
+        after = await shown("in the median")
+        refreshing.cancel()
+        return after
+
+    after = asyncio.run(asyncio.wait_for(run(), 60))
+    assert f"This and what follows is as of {datetime.now(UTC):%Y-%m-%d}" in after
 
 
 def test_how_things_went_is_read_rarely_and_without_it_the_rest_is_there(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import median
 
 from tasks.answers.history import History, Trends
@@ -45,6 +45,7 @@ class Happened:
     lines: Sequence[Line]
     notes: Sequence[str]  # on the success table
     success: Table | None
+    as_of: datetime | None = None  # when trends and success were read
 
     @property
     def answer(self) -> str:
@@ -65,7 +66,7 @@ def happened_of(found: Snapshot, past: History | None, link_to_run: Callable[[st
         _line("A reconcile takes", past.seconds, _path, _typical),
         _line("Complete", past.percent, _path, _lowest),
     )
-    return Happened(runs, trends, lines(past.success), tables(past.success)[0])
+    return Happened(runs, trends, lines(past.success), tables(past.success)[0], past.at)
 
 
 def _line(

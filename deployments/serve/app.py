@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from config.models import Config
 from deployments.serve.access import COOKIE, Gate, Kind, Limiter, headers_of, kind_of, target_of
 from deployments.serve.answers import LINKS, Answer, answer, html, in_json, page, with_checks, written
-from deployments.serve.drill_down import DrillDown, Missing, is_page
+from deployments.serve.drill_down import DrillDown, Elsewhere, Missing, is_page
 from deployments.serve.openapi import openapi
 from deployments.serve.paths import (
     BADGE,
@@ -50,6 +50,7 @@ Send = Callable[[Message], Awaitable[None]]
 VERSION = version("adce")
 log = logging.getLogger(__name__)
 _SAFE = ("GET", "HEAD")
+_NOT_THERE = "There is no such page"
 _MOST_OF_A_PATH = 100  # characters that the log has of a path
 MOST_OF_A_FORM = 4096  # bytes
 _ALWAYS = {
@@ -138,7 +139,7 @@ class Service:
         if is_page(path) and method in _SAFE:
             return await self._page(path, headers)
         if not self._is_known(path) and not is_page(path):
-            return problem(HTTPStatus.NOT_FOUND, f"nothing is here; {OPENAPI} lists what there is")
+            return _told(headers, HTTPStatus.NOT_FOUND, _NOT_THERE, f"nothing is here; {OPENAPI} lists what there is")
         if method not in _SAFE:
             text = "this service only answers GET and HEAD"
             return problem(HTTPStatus.METHOD_NOT_ALLOWED, text, ("Allow", ", ".join(_SAFE)))
@@ -180,12 +181,12 @@ class Service:
         found = await self._drill_down.page(path, self._refresh.snapshot)
         if isinstance(found, str):
             return _ok(html(found))
-        status = HTTPStatus.NOT_FOUND if isinstance(found, Missing) else HTTPStatus.SERVICE_UNAVAILABLE
-        later = [] if isinstance(found, Missing) else [("Retry-After", "2")]
-        if "text/html" not in headers.get("accept", ""):
-            return problem(status, found.why, *later)
-        title = "There is no such page" if isinstance(found, Missing) else "Not now"
-        return Reply(status, html(notice(title, f"{found.why[:1].upper()}{found.why[1:]}.", LINKS)), tuple(later))
+        if isinstance(found, Elsewhere):
+            away = html(notice("Elsewhere", f"This page is at {found.address}.", LINKS))
+            return Reply(HTTPStatus.TEMPORARY_REDIRECT, away, (("Location", found.address),))
+        if isinstance(found, Missing):
+            return _told(headers, HTTPStatus.NOT_FOUND, _NOT_THERE, found.why)
+        return _told(headers, HTTPStatus.SERVICE_UNAVAILABLE, "Not now", found.why, ("Retry-After", "2"))
 
     def _marks(self, found: Answer) -> tuple[tuple[str, str], ...]:
         """Headers that say as of when an answer is, and what does not answer now."""
@@ -278,6 +279,13 @@ def problem(status: HTTPStatus, detail: str, *headers: tuple[str, str]) -> Reply
     """An error as a problem document."""
     document = Problem(type="about:blank", title=status.phrase, status=status.value, detail=detail)
     return Reply(status, in_json(document, PROBLEM), headers)
+
+
+def _told(headers: Any, status: HTTPStatus, title: str, why: str, *more: tuple[str, str]) -> Reply:
+    """What is wrong with an address: as a page with a way back to whoever wants one, else as a problem document."""
+    if "text/html" not in headers.get("accept", ""):
+        return problem(status, why, *more)
+    return Reply(status, html(notice(title, f"{why[:1].upper()}{why[1:]}.", LINKS)), more)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

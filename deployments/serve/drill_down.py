@@ -13,10 +13,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeAlias
+from urllib.parse import quote
 
 from config.models import Config
 from deployments.prefect_api.settings import link_to_run
-from tasks.answers.season import Season, is_season, season_now
+from tasks.answers.season import Season, is_season, season_now, season_to_show
 from tasks.answers.service import Snapshot
 from tasks.answers.why import why_recorded
 from tasks.daemon_threads import in_daemon_thread
@@ -49,7 +50,14 @@ class Busy:
     why: str
 
 
-Page: TypeAlias = str | Missing | Busy
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The page is at another address."""
+
+    address: str
+
+
+Page: TypeAlias = str | Missing | Busy | Elsewhere
 
 
 def is_page(path: str) -> bool:
@@ -68,7 +76,7 @@ class DrillDown:
     async def page(self, path: str, found: Snapshot | None) -> Page:
         """The page at an address. `found` is the last snapshot of the ledger, which has the plan of the last run."""
         ask = self._file(path, found) if path.startswith(FILES) else self._coverage(path, found)
-        if isinstance(ask, Missing):
+        if isinstance(ask, Missing | Elsewhere):
             return ask
         if len(self._at_work) >= _AT_ONCE:
             return Busy(f"{_AT_ONCE} other pages of this kind are being written")
@@ -91,19 +99,26 @@ class DrillDown:
                 raise LedgerError(no_ledger(ledger.name))
             yield ledger
 
-    def _coverage(self, path: str, found: Snapshot | None) -> Callable[[], Page] | Missing:
+    def _coverage(self, path: str, found: Snapshot | None) -> Callable[[], Page] | Missing | Elsewhere:
         dataset, _, rest = path.removeprefix(COVERAGE).partition("/")
+        look = found.recorded if found else None
+        if not rest and look and (shown := season_to_show(look.coverage, dataset)):
+            return Elsewhere(f"{COVERAGE}{quote(dataset)}/{shown}")
         season, has_span, span = rest.partition("/")
         if not is_season(self._config, dataset, season, self._now()):
             return Missing("the lake collects no such dataset, or nothing of it in such a season")
         if has_span and not _is_span(season, span):
             return Missing(f"this is no month or date of {season}")
 
+        days = "; the sandbox looks at a few days only" if self._config.sandbox else ""
+
         def write() -> Page:
             with self._ledger() as ledger:
                 of = season_now(self._config, ledger, dataset, season, found.plan if found else None)
             if of is None:
                 return Missing("no reconcile has recorded a look at the whole of this lake yet")
+            if of.coverage.total.is_empty:
+                return Missing(f"the last look at the lake expected no file of {dataset} in {season}{days}")
             return _written(of, has_span and span)
 
         return write

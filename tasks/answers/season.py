@@ -13,6 +13,7 @@ from tasks.answers.recorded import coverage_of, is_of, unknown_of
 from tasks.answers.why import Schedules, cells_of_selection
 from tasks.domain.assess.coverage import Coverage, Hole, Row, find_holes
 from tasks.domain.assess.overview import overview_of
+from tasks.domain.assess.periods import By
 from tasks.domain.assess.states import State, deferred_by
 from tasks.domain.assess.unknown import MayListMore
 from tasks.domain.expected import seasons
@@ -45,6 +46,13 @@ def is_season(config: Config, dataset: str, season: str, now: datetime) -> bool:
     if first is None:
         return False
     return seasons.start_year(first) <= year <= seasons.start_year(seasons.current_season(now))
+
+
+def season_to_show(coverage: Coverage, dataset: str) -> str | None:
+    """Where to look first: the newest season of a dataset with a hole, or else the newest one; None without any."""
+    rows = [row for row in coverage.rows(By.SEASON) if row.dataset == dataset]
+    lacking = [row.season for row in rows if row.tally.lacking]
+    return max(lacking or [row.season for row in rows], default=None)
 
 
 def season_now(config: Config, ledger: Ledger, dataset: str, season: str, plan: KeptPlan | None) -> Season | None:

@@ -104,7 +104,8 @@ def test_a_hole_that_waits_says_for_what_and_until_when(config: Config) -> None:
     [
         "/coverage/",
         "/coverage/nothing/2025-26",
-        "/coverage/espn_summary/",
+        "/coverage/br_totals/",
+        "/coverage/espn_summary/2024-25",
         "/coverage/espn_summary/2025-27",
         "/coverage/espn_summary/2099-00",
         "/coverage/espn_summary/1946-47",
@@ -135,8 +136,37 @@ def test_what_is_not_there_is_told_as_such_and_not_repeated(config: Config, path
     page = client.ask(path, accept="text/html")
     assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "There is no such page" in text_of(page.body)
+    assert '<a href="/">To the overview</a>' in page.body.decode()
     assert "<img" not in page.body.decode()
     assert client.ask(path, "POST").status == 405
+
+
+@pytest.mark.parametrize("path", ["/coverage", "/files", "/nothing"])
+def test_an_address_of_nothing_is_told_to_a_browser_as_a_page_with_a_way_back(config: Config, path: str) -> None:
+    client = Client(config).read()
+    assert client.ask(path).headers["content-type"] == "application/problem+json"
+    got = client.ask(path, accept="text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
+    assert (got.status, got.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no such page" in text_of(got.body)
+    assert '<a href="/">To the overview</a>' in got.body.decode()
+
+
+@pytest.mark.parametrize("path", ["/coverage/espn_summary", "/coverage/espn_summary/"])
+def test_a_shortened_address_leads_to_the_newest_season_with_a_hole(config: Config, path: str) -> None:
+    counts = {Place("espn_summary", season, ""): {Standing(State.PRESENT): 1} for season in ("2023-24", "2025-26")}
+    counts[Place("espn_summary", "2024-25", "")] = {Standing(State.GAP): 1}
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.looks.record(a_look(lake=config.lake, counts=counts))
+    got = Client(config).read().ask(path)
+    assert (got.status, got.headers["location"]) == (307, "/coverage/espn_summary/2024-25")
+
+
+def test_a_season_of_which_the_last_look_expected_no_file_is_not_told_as_one_without_a_hole(config: Config) -> None:
+    path = "/coverage/espn_summary/2024-25"
+    said = "The last look at the lake expected no file of espn_summary in 2024-25"
+    assert f"{said}." in text_of(Client(config).read().ask(path, accept="text/html").body)
+    of_sandbox = Client(config.model_copy(update={"sandbox": True})).read().ask(path, accept="text/html")
+    assert f"{said}; the sandbox looks at a few days only." in text_of(of_sandbox.body)
 
 
 def test_a_season_that_is_not_collected_or_of_which_no_look_is_recorded_is_not_there(config: Config) -> None:

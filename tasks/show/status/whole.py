@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from tasks.answers.season import season_to_show
 from tasks.answers.service import Recorded, Snapshot
 from tasks.domain.assess.completeness import day_that_ends
 from tasks.domain.assess.coverage import Tally, add_up
@@ -78,5 +79,5 @@ def _lines(found: Snapshot, look: Recorded) -> Iterator[DatasetLine]:
         own = [row for row in rows if row.dataset == name]
         end = ends.get((name,))
         until = day_that_ends(datetime.fromtimestamp(end, UTC)) if end is not None else None
-        season = max((row.season for row in own if row.tally.lacking), default=max(row.season for row in own))
+        season = season_to_show(look.coverage, name) or own[-1].season
         yield DatasetLine(own[0].source, name, add_up(row.tally for row in own), until, season)

@@ -260,6 +260,26 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
         assert page.evaluate("document.documentElement.scrollWidth") <= pixels
 
 
+@pytest.mark.parametrize("pixels", [1280, 1000, 768, 320])
+def test_no_column_of_a_calendar_or_a_table_lies_outside_the_window(
+    opened: Open, service: Service, pixels: int
+) -> None:
+    page = opened(f"{service.address}{SEASON}", viewport={"width": pixels, "height": 800})
+    hidden = "(boxes) => boxes.filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.ariaLabel)"
+    assert page.locator(".scroll").evaluate_all(hidden) == []
+    assert page.locator("#calendar a").all_inner_texts() == ["100", "100", "83.3", "83.3"]
+    page.goto(service.address)
+    assert page.locator(".scroll:not(:has(.heat))").evaluate_all(hidden) == []
+
+
+def test_each_colour_of_the_legend_has_a_swatch(opened: Open, service: Service) -> None:
+    page = opened(service.address)
+    swatches = page.locator(".legend span")
+    assert page.locator(".legend .shade-u").count() == 1
+    sizes = swatches.evaluate_all("(all) => all.map((one) => [one.offsetWidth, one.offsetHeight])")
+    assert all(width >= 16 and height >= 12 for width, height in sizes)
+
+
 def test_a_heatmap_is_walked_through_by_the_arrow_keys_and_the_page_by_tab(opened: Open, service: Service) -> None:
     page = opened(service.address)
     page.keyboard.press("Tab")

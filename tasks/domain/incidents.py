@@ -424,6 +424,16 @@ class Fact(NamedTuple):
         return self.value, self.files, self.reason
 
 
+def worst(facts: Iterable[Fact]) -> list[Fact]:
+    """Of the facts that several processes know of one condition and scope, the one with the highest value."""
+    found: dict[tuple[Kind, str], Fact] = {}
+    for fact in facts:
+        place = fact.kind, fact.scope
+        if place not in found or fact.value > found[place].value:
+            found[place] = fact
+    return list(found.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A time in which nothing is told: of one kind, or of all if it is None, within a scope."""

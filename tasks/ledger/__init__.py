@@ -35,6 +35,7 @@ from tasks.ledger.objects import Objects
 from tasks.ledger.operator_pauses import OperatorPauses
 from tasks.ledger.pauses import Pauses
 from tasks.ledger.plans import Plans
+from tasks.ledger.process_facts import ProcessFacts
 from tasks.ledger.requests import Requests
 from tasks.ledger.runs import Runs
 from tasks.ledger.sendings import Sendings
@@ -80,6 +81,7 @@ class Ledger:
         self.sendings = Sendings(database, self.totals)
         self.incidents = Incidents(database)
         self.alert_targets = AlertTargets(database)
+        self.process_facts = ProcessFacts(database)
         self.failures = Failures(database)
         self.fills = Fills(
             database, self.attempts, self.failures, self.objects, self.absences, self.totals, self.announcements

@@ -1,4 +1,4 @@
-"""Since when is each target told of incidents, and whose turn is it to tell them?"""
+"""Since when is each target told of incidents, and whose turn is it to evaluate and tell them?"""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from tasks.ledger.database import Database, UtcSeconds, metadata
 from tasks.ledger.incidents import deliveries_table, outbox_table
-from tasks.ledger.leases import ALERTS, hold, let_go
+from tasks.ledger.leases import ALERTS, hold, leases_table, let_go
 
 GIVES_UP = timedelta(days=1)  # after which a message that a target has not got is not sent to it any more
 _NOTED_EVERY = timedelta(minutes=1)  # how often it is noted that a target is there
+_WITHOUT_TARGETS = "silent-"  # how the holder of the lease is named in it who has no target to tell
 
 alert_targets_table = sa.Table(
     "alert_targets",
@@ -26,7 +27,10 @@ alert_targets_table = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Leave to tell the targets. `given_up` is the number of messages that were not sent to a target within a day."""
+    """Leave to evaluate, and to tell the targets.
+
+    `given_up` is the number of messages that were not sent to a target within a day.
+    """
 
     since: Mapping[str, datetime]
     given_up: Mapping[str, int]
@@ -42,18 +46,23 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class AlertTargets:
-    """The targets, which only the holder of the lease ALERTS tells."""
+    """The targets, which only the holder of the lease ALERTS tells. Nobody else evaluates the conditions."""
 
     database: Database
 
     def take_turn(self, teller: str, names: Collection[str], now: datetime, lasts: float) -> Turn | None:
         """Takes or renews the lease for some seconds. Returns None if another process has it.
 
-        A target that is new, or was not in the settings for a day, is told from now on.
+        A process without targets leaves the lease to one that has some. A target that is new, or was not in the
+        settings for a day, is told from now on.
         """
 
         def write(connection: sa.Connection) -> Turn | None:
-            if not hold(connection, self.database, ALERTS, teller, self.database.now(connection), lasts):
+            if names:
+                of_silent = leases_table.c.run.startswith(_WITHOUT_TARGETS, autoescape=True)
+                connection.execute(leases_table.delete().where(leases_table.c.name == ALERTS, of_silent))
+            holder = teller if names else f"{_WITHOUT_TARGETS}{teller}"
+            if not hold(connection, self.database, ALERTS, holder, self.database.now(connection), lasts):
                 return None
             rows = {row.name: row for row in connection.execute(sa.select(alert_targets_table))}
             since = {name: _since(row.since, row.seen, now) for name, row in rows.items() if name in names}
@@ -85,7 +94,12 @@ class AlertTargets:
 
     def let_go(self, teller: str) -> None:
         """Ends the lease, if this process has it, so that another one can go on at once."""
-        self.database.write(lambda connection: let_go(connection, ALERTS, teller))
+
+        def write(connection: sa.Connection) -> None:
+            for holder in (teller, f"{_WITHOUT_TARGETS}{teller}"):
+                let_go(connection, ALERTS, holder)
+
+        self.database.write(write)
 
     def _unsent(self, connection: sa.Connection, name: str, since: datetime, until: datetime) -> int:
         """The number of messages of a time that a target has not got."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -120,10 +120,18 @@ class Incidents:
             connection.execute(incidents_table.delete().where(incidents_table.c.id == id_))
         self.database.upsert(connection, incidents_table, rows, set(incidents_table.c.keys()) - {"id"})
 
-    def adopt(self, incident: Incident, changes: Iterable[Change], delivered: Iterable[tuple[str, str]] = ()) -> None:
+    def adopt(
+        self,
+        incident: Incident,
+        changes: Sequence[Change],
+        delivered: Iterable[tuple[str, str]] = (),
+        *,
+        now: datetime,
+    ) -> None:
         """Takes over an open incident that lived in memory, what was told of it, and which target has got what.
 
-        Nothing changes if it is over here, or if there is another one of its kind and scope.
+        Nothing changes if it is over here. If there is another one of its kind and scope, which goes on for both, this
+        one ends now, and that is told if its beginning was.
         """
 
         def write(connection: sa.Connection) -> None:
@@ -131,12 +139,20 @@ class Incidents:
             is_live = ~columns.is_over & columns.closed.is_(None)
             of_its_place = (columns.kind == incident.kind.value) & (columns.scope == incident.scope) & is_live
             is_its_own = columns.id == incident.id
-            blocking = (is_its_own & ~is_live) | (~is_its_own & of_its_place)
-            if connection.execute(sa.select(columns.id).where(blocking)).first():
+
+            def is_there(which: sa.ColumnElement[bool]) -> bool:
+                return connection.execute(sa.select(columns.id).where(which)).first() is not None
+
+            if is_there(is_its_own & ~is_live):
                 return
-            row, others = _stored(incident, is_over=False), set(columns.keys()) - {"id"}
-            self.database.upsert(connection, incidents_table, [row], others)
-            self.database.upsert(connection, outbox_table, [_row_of(change) for change in changes], {"what"})
+            goes_on = not is_there(~is_its_own & of_its_place)
+            if not goes_on and not changes:
+                return
+            ended = incident._replace(cleared=incident.cleared or now, closed=now)
+            row = _stored(incident if goes_on else ended, is_over=not goes_on)
+            end = [] if goes_on else [Change(f"{incident.id}-{What.CLOSED}", ended, What.CLOSED, now)]
+            self.database.upsert(connection, incidents_table, [row], set(columns.keys()) - {"id"})
+            self.database.upsert(connection, outbox_table, [_row_of(change) for change in (*changes, *end)], {"what"})
             rows = [{"change": change, "target": target, "at": incident.began} for change, target in delivered]
             self.database.upsert(connection, deliveries_table, rows, {"at"})
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 RECONCILE = "reconcile"  # the name of a lease that only one run can hold at a time
 METRICS = "metrics"  # the same for processes that send metrics, which need not be runs
-ALERTS = "alerts"  # the same for processes that tell of incidents
+ALERTS = "alerts"  # the same for processes that evaluate and tell incidents
 _LONGEST_RUN = timedelta(days=1)  # of those that have ended and are compared with others
 _SLACK = 1.0  # seconds by which a clock may be corrected
 _RENEWALS = 3  # how often a lease is renewed in the time that it lasts, or more often if that is long

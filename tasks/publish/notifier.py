@@ -20,9 +20,10 @@ from tasks.daemon_threads import in_daemon_thread
 from tasks.domain.access import Access
 from tasks.domain.alert_messages import Message
 from tasks.domain.errors import LedgerError, NoLedgerError
-from tasks.domain.incidents import Change, Fact, Hold, Incident, Incidents, Kind, step
+from tasks.domain.incidents import Change, Fact, Hold, Incident, Incidents, Kind, step, worst
 from tasks.domain.wording import duration, plural, verb
 from tasks.ledger import Ledger
+from tasks.ledger.alert_targets import Turn
 from tasks.publish.courier import Courier
 from tasks.publish.evaluation import evaluate, holds_of, settings_of
 from tasks.publish.messages import message_about, place_of
@@ -32,7 +33,7 @@ T = TypeVar("T")
 Others = Callable[[], Iterable[Fact]]  # the facts that a process knows besides those of the ledger
 
 EVERY = 15.0  # seconds from one round to the next
-_LASTS = 60.0  # seconds for which the lease of whoever tells lasts
+_LASTS = 60.0  # seconds for which the lease of whoever tells lasts, and what a process knows
 _ANSWERS_WITHIN = 20.0  # seconds after which the ledger counts as away
 
 
@@ -64,7 +65,8 @@ class Notifier:
     """Evaluates the conditions, and tells the targets what follows. All of it runs in one event loop.
 
     While the ledger cannot be used, that one incident lives in memory, and is told from there; the ledger takes it over
-    when it can be used again. Another process than the one that told before does not tell of it.
+    when it can be used again. Another process than the one that told before does not tell of it. Processes that have not
+    reached the ledger since they began cannot know of each other, so each of them tells, and so does it of the end.
     """
 
     def __init__(
@@ -125,29 +127,38 @@ class Notifier:
         sending = [task for task in self._deliveries.values() if not task.done()]
         if sending and (await asyncio.wait(sending, timeout=within))[1]:
             return  # what is being sent may arrive: the lease lapses by itself, and then another process sends it again
-        if self._has_reached and self._couriers:
+        if self._has_reached:
             with suppress(LedgerError):
-                await self._ask(lambda ledger: ledger.alert_targets.let_go(self._name))
+                await self._ask(self._let_go)
         self._close()
+
+    def _let_go(self, ledger: Ledger) -> None:
+        ledger.process_facts.forget(self._name)
+        ledger.alert_targets.let_go(self._name)
 
     def _evaluate(self, adoptable: _Adoptable | None, now: datetime, ledger: Ledger) -> _Round:
         """What a round does with the ledger, in a thread of its own."""
         if adoptable:
-            ledger.incidents.adopt(adoptable.incident, adoptable.changes, adoptable.delivered)
+            ledger.incidents.adopt(adoptable.incident, adoptable.changes, adoptable.delivered, now=now)
         names = [courier.name for courier in self._couriers]
-        turn = ledger.alert_targets.take_turn(self._name, names, now, _LASTS) if names else None
-        others = [fact for fact in self._others() if fact.kind is not Kind.LEDGER]
-        evaluate(self._config, ledger, now, [*others, Fact(Kind.LEDGER, "", 0)])
-        for name, count in turn.given_up.items() if turn else ():
-            text = "%s has not got %s within a day; %s not sent any more"
-            log.warning(text, name, plural(count, "message"), verb(count, "it is", "they are"))
-        due = {name: ledger.incidents.undelivered(name, since) for name, since in turn.since.items()} if turn else None
+        ledger.process_facts.keep(self._name, self._others())
+        turn = ledger.alert_targets.take_turn(self._name, names, now, _LASTS)
+        due = self._evaluate_in_turn(turn, now, ledger) if turn else None
         of_ledger = next((one for one in ledger.incidents.open() if one.kind is Kind.LEDGER), None)
         return _Round(ledger.id, due, of_ledger, holds_of(self._config, ledger, now))
 
+    def _evaluate_in_turn(self, turn: Turn, now: datetime, ledger: Ledger) -> Mapping[str, Sequence[Change]]:
+        """Evaluates by what all processes know. Returns what is to be told to each target."""
+        others = [fact for fact in worst(ledger.process_facts.known(_LASTS)) if fact.kind is not Kind.LEDGER]
+        evaluate(self._config, ledger, now, [*others, Fact(Kind.LEDGER, "", 0)])
+        for name, count in turn.given_up.items():
+            text = "%s has not got %s within a day; %s not sent any more"
+            log.warning(text, name, plural(count, "message"), verb(count, "it is", "they are"))
+        return {name: ledger.incidents.undelivered(name, since) for name, since in turn.since.items()}
+
     def _evaluate_in_memory(self, error: LedgerError, now: datetime) -> None:
         """Evaluates that the ledger is away, and begins to tell it."""
-        if not self._is_mine and self._couriers:
+        if not self._is_mine:
             return  # another process tells
         settings = settings_of(self._config, self._holds)
         self._memory, changes = step(self._memory, [Fact(Kind.LEDGER, "", 1, reason=str(error))], now, settings)

@@ -105,9 +105,9 @@ def test_an_incident_of_the_memory_goes_on_in_the_ledger_and_ends_there_once(url
     [incident] = memory.standing
     with closing(Ledger(url)) as ledger:
         for _ in range(2):  # the process may not have heard that it was taken over
-            ledger.incidents.adopt(incident, changes, [("m-0a-1-opened", "pager")])
+            ledger.incidents.adopt(incident, changes, [("m-0a-1-opened", "pager")], now=NOW + 5 * MINUTE)
         other = incident._replace(id="m-1b-1")
-        ledger.incidents.adopt(other, [])
+        ledger.incidents.adopt(other, [], now=NOW + 5 * MINUTE)
         assert [one.id for one in ledger.incidents.open()] == ["m-0a-1"]
         assert [one.id for one in ledger.incidents.undelivered("ops", NOW)] == ["m-0a-1-opened"]
         assert ledger.incidents.undelivered("pager", NOW) == []
@@ -117,5 +117,17 @@ def test_an_incident_of_the_memory_goes_on_in_the_ledger_and_ends_there_once(url
             rule = partial(step, facts=[Fact(Kind.LEDGER, "", 0)], now=now, settings=Settings())
             told += ledger.incidents.evaluate(rule, now)
         assert [(change.id, change.what) for change in told] == [("m-0a-1-closed", What.CLOSED)]
-        ledger.incidents.adopt(incident, changes)
+        ledger.incidents.adopt(incident, changes, now=NOW + 20 * MINUTE)
         assert ledger.incidents.open() == [], "what is over stays over"
+
+
+def test_a_process_without_targets_leaves_the_lease_to_one_that_has_some(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        assert turn(ledger, NOW, teller="silent").since == {}
+        assert ledger.alert_targets.take_turn("another", [], NOW, LASTS) is None
+        turn(ledger, NOW, "ops")
+        assert ledger.alert_targets.take_turn("silent", [], NOW, LASTS) is None
+        ledger.alert_targets.let_go("one")
+        turn(ledger, NOW, teller="silent")
+        ledger.alert_targets.let_go("silent")
+        turn(ledger, NOW, teller="another")

@@ -233,6 +233,53 @@ def test_two_processes_on_one_ledger_tell_each_change_once_and_one_goes_on_for_t
     asyncio.run(test())
 
 
+FULL = Fact(Kind.DISK, "", 1, reason="1 MiB is free")
+ROOM = FULL._replace(value=0)
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["who sees it tells", "another one tells"])
+@pytest.mark.parametrize("with_targets", [True, False], ids=["targets", "no target"])
+def test_what_one_process_sees_is_an_incident_though_another_does_not(
+    file: Path, ledger: Ledger, first: int, with_targets: bool
+) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            config = settings(file, ops=url) if with_targets else settings(file)
+            one, other = Process(config), Process(config)
+            one.facts, other.facts = [FULL], [ROOM]
+            both = [one, other] if first == 0 else [other, one]
+            for _ in range(40):
+                for process in both:
+                    await process.rounds(1, timedelta(seconds=15))
+            assert [(incident.kind, incident.reason) for incident in ledger.incidents.open()] == [
+                (Kind.DISK, "1 MiB is free")
+            ]
+            one.facts = [ROOM]
+            for _ in range(80):
+                for process in both:
+                    await process.rounds(1, timedelta(seconds=15))
+            assert ledger.incidents.open() == []
+            assert ids(received) == (["1-opened", "1-closed"] if with_targets else [])
+
+    asyncio.run(test())
+
+
+def test_the_clock_of_a_machine_that_is_behind_delays_nothing_and_hastens_nothing(file: Path, ledger: Ledger) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            config = settings(file, ops=url)
+            one, behind = Process(config), Process(config, NOW - 6 * MINUTE)
+            one.facts = behind.facts = [FULL]
+            for _ in range(5):
+                await one.rounds(1)
+                await behind.rounds(1)
+                assert received == [], "it has not held for five minutes"
+            await one.rounds(1)
+            assert ids(received) == ["1-opened"]
+
+    asyncio.run(test())
+
+
 def test_a_process_that_slept_beyond_its_lease_sends_nothing(file: Path, ledger: Ledger) -> None:
     async def test() -> None:
         with receiver() as (url, received):
@@ -317,8 +364,9 @@ def test_without_targets_incidents_are_known_and_who_comes_later_is_not_told_of_
             alone = Process(settings(file))
             await alone.rounds()
             assert [one.kind for one in ledger.incidents.open()] == [Kind.LOST]
-            later = Process(settings(file, ops=url), alone.now)
+            later = Process(settings(file, ops=url), alone.now)  # to which the other one leaves the lease
             await later.rounds()
+            await alone.notifier.end(1)
             assert received == []
             later.facts = [FOUND]
             await later.rounds(1)
@@ -503,6 +551,32 @@ def test_another_process_than_the_one_that_told_does_not_tell_of_the_ledger(file
             assert len(received) == 1
 
     asyncio.run(test())
+
+
+def test_of_two_processes_that_begin_without_the_ledger_each_tells_of_the_end_of_what_it_told(
+    file: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            config = settings(file, ops=url)
+            both = Process(config), Process(config)
+            file.rename(tmp_path / "moved")
+            file.mkdir()  # so that it is there, and cannot be used
+            for process in both:
+                process.facts = []
+                assert len(await process.rounds(4)) == 4
+            opened = set(ids(received))
+            assert len(opened) == len(received) == 2
+            file.rmdir()
+            (tmp_path / "moved").rename(file)
+            for _ in range(10):
+                for process in both:
+                    await process.rounds(1)
+            assert len(received) == 4
+            assert set(ids(received)[2:]) == {id_.replace("opened", "closed") for id_ in opened}
+
+    asyncio.run(test())
+    assert ledger.incidents.open() == []
 
 
 def test_a_ledger_that_no_run_has_made_yet_is_no_incident(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -39,9 +39,9 @@ from tasks.ledger.leases import RECONCILE
 from tasks.ledger.plans import PLAN, RUN
 from tasks.observe.look import check_keys
 from tasks.observe.session import Session
-from tasks.publish.dead_mans_switch import pinging
+from tasks.publish.dead_mans_switch import DeadMansSwitch, pinging
 from tasks.publish.sending import send_once
-from tasks.publish.telling import tell_once
+from tasks.publish.telling import facts_of_end, tell_once
 from tasks.run.dispatcher import Dispatcher
 from tasks.run.run import Run
 
@@ -118,8 +118,12 @@ async def _reconcile(
     config = settings_of_run(dry_run=dry_run)
     is_at_work = not (config.dry_run or config.test_mode or config.sandbox)
     is_whole = is_at_work and is_whole_look(config, selection, as_of, None)
-    with pinging(config.alerts.ping if is_whole else None) as switch:
-        return await _steps(config, selection, as_of, max_fills, by_schedule=by_schedule, has_planned=switch.succeeded)
+    try:
+        with pinging(config.alerts.ping if is_whole else None) as switch:
+            return await _steps(config, selection, as_of, max_fills, switch, by_schedule=by_schedule)
+    except Exception as error:
+        await tell_once(config, partial(facts_of_end, error))
+        raise
 
 
 async def _steps(
@@ -127,9 +131,9 @@ async def _steps(
     selection: Selection,
     as_of: datetime | None,
     max_fills: int | None,
+    switch: DeadMansSwitch,
     *,
     by_schedule: bool,
-    has_planned: Callable[[], None],
 ) -> Report:
     """The steps of a reconcile.
 
@@ -145,6 +149,8 @@ async def _steps(
         needs_lease = not (config.dry_run or config.test_mode)
         other = await run.take_reconcile_lease() if needs_lease else None
         has_lease = needs_lease and other is None
+        if has_lease:
+            switch.started()
         look = await run.look()
         check_keys(session, look)
         gaps = look.gaps()
@@ -159,7 +165,8 @@ async def _steps(
         is_recorded = has_lease and _is_whole(session)
         if is_recorded:
             _record_look(run, report)
-        has_planned()
+        if has_lease:
+            switch.succeeded()
         if not config.dry_run:
             done_by = None if as_of else _done_by(run, time.monotonic() - begun)
             report = await _fetch(here, plan, report, planned if has_lease else None, done_by)
@@ -169,13 +176,22 @@ async def _steps(
             session.ledger.prune(session.begun - config.keep.attempts)
     report = replace(report, seconds=time.monotonic() - begun)
     await publish(report)
-    if has_lease and not report.stopped:
+    if not report.stopped:
         with run.shutdown.on_signals():  # a signal must not crash a run whose work is done
-            await asyncio.gather(send_once(config), tell_once(config))
-            async with get_client() as client:
-                before = datetime.now(UTC) - config.keep.runs
-                await delete_old_runs(client, before, lambda: run.shutdown.reason is not None)
+            await _finish(config, run, has_lease=has_lease)
     return report
+
+
+async def _finish(config: Config, run: Run, *, has_lease: bool) -> None:
+    """What a run does when its work is done. It tells of incidents also if another run has the lease, and may hang."""
+    telling = tell_once(config, partial(facts_of_end, None))
+    if not has_lease:
+        await telling
+        return
+    await asyncio.gather(send_once(config), telling)
+    async with get_client() as client:
+        before = datetime.now(UTC) - config.keep.runs
+        await delete_old_runs(client, before, lambda: run.shutdown.reason is not None)
 
 
 def _keep_plan(session: Session, planned: dict[str, Any], *, has_lease: bool, seconds: float) -> None:

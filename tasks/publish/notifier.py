@@ -65,8 +65,8 @@ class Notifier:
     """Evaluates the conditions, and tells the targets what follows. All of it runs in one event loop.
 
     While the ledger cannot be used, that one incident lives in memory, and is told from there; the ledger takes it over
-    when it can be used again. Another process than the one that told before does not tell of it. Processes that have not
-    reached the ledger since they began cannot know of each other, so each of them tells, and so does it of the end.
+    when it can be used again. Another process than the one that told before does not tell of it. Processes that have
+    not reached the ledger since they began cannot know of each other, so each of them tells, and tells the end.
     """
 
     def __init__(

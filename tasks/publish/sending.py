@@ -12,15 +12,15 @@ from contextlib import closing, contextmanager, suppress
 from blocks.aws import aws_of
 from blocks.cloudwatch import CloudWatch, CloudWatchError
 from config.models import Config
-from config.secrets import masked
 from tasks.answers.metrics import measured
 from tasks.domain.access import Access
 from tasks.domain.datapoints import Datapoint, datapoints
 from tasks.domain.errors import AdceError, LedgerError
-from tasks.domain.wording import duration, one_line
+from tasks.domain.wording import duration
 from tasks.ledger import Ledger
 from tasks.ledger.sendings import RENEWED_EVERY, Turn
 from tasks.observe.outages import Outage
+from tasks.publish.at_end import at_end, text_of
 
 log = logging.getLogger(__name__)
 
@@ -131,30 +131,20 @@ async def send_once(config: Config) -> None:
     """
     if not _is_wanted(config):
         return
-    failed: list[Exception] = []
 
     def send() -> None:
-        try:
-            with opened(config) as sender:
-                sender.send()
-        except Exception as error:  # whatever it is, the run has done its work
-            failed.append(error)
+        with opened(config) as sender:
+            sender.send()
 
-    thread = threading.Thread(target=send, name="metrics", daemon=True)
-    thread.start()
-    await asyncio.to_thread(thread.join, _RUN_WAITS)
-    if thread.is_alive():
-        log.warning("CloudWatch has not taken the metrics within %.0f s; they may be lost", _RUN_WAITS)
-    for error in failed:
-        log.warning("%s", _line(error))
+    hangs = f"CloudWatch has not taken the metrics within {_RUN_WAITS:.0f} s; they may be lost"
+    await at_end(send, _RUN_WAITS, name="metrics", hangs=hangs, line=_line)
 
 
 def _line(error: Exception) -> str:
     """What the log says of an error."""
     if isinstance(error, CloudWatchError):
         return str(error)
-    text = str(error) if isinstance(error, AdceError) else masked(one_line(repr(error)))
-    return f"no metrics are sent to CloudWatch: {text}"
+    return f"no metrics are sent to CloudWatch: {text_of(error)}"
 
 
 def _is_wanted(config: Config) -> bool:

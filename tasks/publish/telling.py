@@ -10,9 +10,11 @@ from contextlib import contextmanager
 
 from config.models import Config
 from config.secrets import masked
-from tasks.domain.errors import AdceError, LedgerError
+from tasks.domain.errors import LakeError, LedgerError, Reach
+from tasks.domain.incidents import Fact, Kind
 from tasks.domain.wording import one_line
 from tasks.observe.outages import Outage
+from tasks.publish.at_end import at_end, text_of
 from tasks.publish.notifier import EVERY, Notifier, Others, no_facts
 
 log = logging.getLogger(__name__)
@@ -69,13 +71,12 @@ async def _guarded(work: Callable[[], Awaitable[None]], outage: Outage) -> None:
 
 
 async def tell_once(config: Config, others: Others = no_facts) -> None:
-    """Evaluates at the end of a run, and tells what follows, unless a service does. It takes at most 10 seconds.
+    """Evaluates at the end of a run, however it ends, and tells what follows, unless a service does: in 10 seconds.
 
     An error, or a target that hangs, is one warning. Dry runs and test mode are no work on the lake.
     """
     if config.dry_run or config.test_mode:
         return
-    failed: list[Exception] = []
 
     async def tell() -> None:
         notifier = Notifier(config, others)
@@ -85,22 +86,17 @@ async def tell_once(config: Config, others: Others = no_facts) -> None:
         finally:
             await notifier.end(0.0)
 
-    def run() -> None:
-        try:
-            asyncio.run(tell())
-        except Exception as error:  # whatever it is, the run has done its work
-            failed.append(error)
+    hangs = f"messages about incidents were not sent within {_RUN_WAITS:.0f} s; whoever tells next sends them"
+    await at_end(lambda: asyncio.run(tell()), _RUN_WAITS, name="alerts", hangs=hangs, line=_line)
 
-    thread = threading.Thread(target=run, name="alerts", daemon=True)
-    thread.start()
-    await asyncio.to_thread(thread.join, _RUN_WAITS)
-    if thread.is_alive():
-        log.warning("messages about incidents were not sent within %.0f s; whoever tells next sends them", _RUN_WAITS)
-    for error in failed:
-        log.warning("%s", _line(error))
+
+def facts_of_end(error: Exception | None) -> list[Fact]:
+    """What a run knows that has ended, perhaps with an error, besides what is in the ledger: can the lake be used?"""
+    if isinstance(error, LakeError) and error.reach is Reach.LAKE:
+        return [Fact(Kind.LAKE, "", 1, reason=masked(one_line(str(error))))]
+    return [] if error else [Fact(Kind.LAKE, "", 0)]
 
 
 def _line(error: Exception) -> str:
     """What the log says of an error."""
-    text = str(error) if isinstance(error, AdceError) else masked(one_line(repr(error)))
-    return f"incidents are not evaluated: {text}"
+    return f"incidents are not evaluated: {text_of(error)}"

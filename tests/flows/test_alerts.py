@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from config.load import load_config
+from tasks.domain.errors import LakeError
+from tasks.domain.outcomes import RunEnd
+from tasks.ledger import Ledger
+from tasks.ledger.incidents import incidents_table
+from tasks.ledger.leases import RECONCILE, Leases
 from tests.flows.conftest import Reconcile
 from tests.receivers import Received, receiver
 
@@ -50,8 +59,47 @@ def test_a_dead_mans_switch_hears_that_a_run_could_not_begin(
         monkeypatch.setenv("ADCE_LEDGER", "sqlite:////no/such/folder/ledger.db")
         with pytest.raises(Exception, match="no folder /no/such"):
             run_reconcile(**EVERYTHING)
-        assert pings(received) == ["/check/start", "/check/fail"]
+        assert pings(received) == ["/check/fail"]
         assert b"/no/such/folder" in received[-1]["body"]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_that_leaves_its_work_to_another_tells_incidents_and_pings_nothing(
+    run_reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiver() as (url, received), closing(Ledger(load_config().ledger)) as ledger:
+        monkeypatch.setenv("ADCE_ALERTS__PING", f"{url}/check")
+        hung = Leases(ledger.database, "hung", timedelta(minutes=2))
+        hung.begin("reconcile", "everything", None, lambda _: None)
+        hung.take(RECONCILE)
+        assert run_reconcile(**EVERYTHING).left_to
+        hung.end(RunEnd.ENDED)
+        assert pings(received) == []
+        assert ledger.incidents.evaluated_at()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_that_fails_tells_too(run_reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with receiver() as (url, received), closing(Ledger(load_config().ledger)) as ledger:
+        targets = {"ops": {"type": "webhook", "url": url}}
+        monkeypatch.setenv("ADCE_ALERTS", json.dumps({"targets": targets, "settle": "0s"}))
+        run_reconcile(**EVERYTHING)
+        good = load_config().lake
+        (tmp_path / "no_folder").write_text("")
+        monkeypatch.setenv("ADCE_LAKE", f"file://{tmp_path}/no_folder")
+        for _ in range(2):
+            with pytest.raises(LakeError, match="is a file"):
+                run_reconcile(**EVERYTHING)
+            earlier = incidents_table.update().values(began=datetime.now(UTC) - timedelta(minutes=6))
+            ledger.database.write(lambda connection, earlier=earlier: connection.execute(earlier))
+        assert [(one["kind"], one["what"]) for one in received.documents] == [("lake", "opened")]
+        assert "no_folder" in received.documents[0]["reason"]
+        monkeypatch.setenv("ADCE_LAKE", good)
+        for _ in range(2):
+            run_reconcile(**EVERYTHING)
+            cleared = incidents_table.update().values(cleared=datetime.now(UTC) - timedelta(minutes=6))
+            ledger.database.write(lambda connection, cleared=cleared: connection.execute(cleared))
+        assert [one["what"] for one in received.documents] == ["opened", "closed"]
 
 
 @pytest.mark.usefixtures("small")

@@ -38,6 +38,7 @@ def paths(received: Received) -> list[str]:
 def test_it_hears_of_start_and_success_by_one_run_id() -> None:
     with receiver() as (url, received):
         with pinging(f"{url}{SECRET}/?a=1") as switch:
+            switch.started()
             switch.succeeded()
         wait_until_sent()
     assert paths(received) == [f"{SECRET}/start", SECRET]
@@ -52,8 +53,16 @@ def test_it_hears_of_an_error_without_secrets() -> None:
         with pytest.raises(ValueError, match="hunter2"), pinging(f"{url}{SECRET}"):
             raise ValueError("https://me:hunter2@h\nis away")
         wait_until_sent()
-    assert paths(received) == [f"{SECRET}/start", f"{SECRET}/fail"]
+    assert paths(received) == [f"{SECRET}/fail"]
     assert received[-1]["body"] == b"https://***@h is away"
+
+
+def test_it_hears_nothing_of_a_run_that_leaves_its_work_to_another() -> None:
+    with receiver() as (url, received):
+        with pinging(f"{url}{SECRET}"):
+            pass
+        wait_until_sent()
+    assert received == []
 
 
 def test_without_a_url_nothing_happens() -> None:
@@ -75,6 +84,7 @@ def test_a_switch_that_hangs_delays_no_run_and_its_thread_ends_soon(
 
     with receiver(hang) as (url, received):
         with pinging(f"{url}{SECRET}") as switch:
+            switch.started()
             while not received:
                 time.sleep(0.01)
             switch.succeeded()
@@ -88,7 +98,7 @@ def test_a_switch_that_hangs_delays_no_run_and_its_thread_ends_soon(
 
 def test_a_switch_that_refuses_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
     with receiver(lambda handler: handler.answer(404, b"no such check")) as (url, _):
-        with pinging(f"{url}{SECRET}"):
-            pass
+        with pinging(f"{url}{SECRET}") as switch:
+            switch.started()
         wait_until_sent()
     assert caplog.messages == ["alerts.ping: the run's /start is not heard: HTTP 404: no such check"]

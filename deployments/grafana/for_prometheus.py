@@ -57,6 +57,7 @@ from tasks.domain.metrics import (
     LAST_RUN,
     LIST_REQUESTS,
     LOOK_TIME,
+    LOST_FILES,
     MISSED_EVENTS,
     OLDEST,
     PATH_STATE,
@@ -76,6 +77,7 @@ from tasks.domain.metrics import (
     STORED_BYTES,
     UNKNOWN,
     UNREAD,
+    UNREADABLE_FILES,
     UNREADABLE_MESSAGES,
     UTILIZATION,
     VERDICT,
@@ -398,6 +400,15 @@ ROWS = (
                 "What is wrong with the files that nothing defers: are they missing, stale, damaged or gone?",
                 [_over_time(_sum("kind", _series(GAPS)), "{{kind}}")],
                 drawn=STACKED,
+            ),
+            Panel(
+                "timeseries",
+                "Lost and unreadable files",
+                "How many files have vanished or shrunk, or cannot be read, whether they are deferred or not?",
+                [
+                    _over_time(_sum("dataset", _series(LOST_FILES)), "{{dataset}} lost"),
+                    _over_time(_sum("dataset", _series(UNREADABLE_FILES)), "{{dataset}} unreadable"),
+                ],
             ),
             Panel(
                 "timeseries",

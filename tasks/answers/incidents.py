@@ -12,8 +12,8 @@ from tasks.domain.event_path import PathState
 from tasks.domain.incidents import LEAST_ATTEMPTS, MOST_MISSED, Fact, Kind, Settings
 from tasks.domain.limits.pauses import Pause, Phase, all_trusted
 from tasks.domain.limits.servers import two_servers
-from tasks.domain.metrics import CRITICAL_FILES, CRITICAL_OLDEST, GAPS, Series, series_of
-from tasks.domain.wording import plural, utc
+from tasks.domain.metrics import CRITICAL_FILES, CRITICAL_OLDEST, LOST_FILES, UNREADABLE_FILES, Series, series_of
+from tasks.domain.wording import and_more, plural, utc
 from tasks.ledger import Ledger
 from tasks.ledger.leases import unplanned_since, uses_since
 from tasks.observe.scope import path_of
@@ -22,7 +22,7 @@ _SHORT, _LONG, _DAY, _WEEK = timedelta(minutes=15), timedelta(hours=6), timedelt
 _INTERVALS = 2  # within which runs of two servers are compared
 _MOST_UNREAD = 1000
 _OF_EVENTS = (Kind.EVENT_PATH, Kind.MISSED_EVENTS, Kind.DEAD_LETTERS)
-_LOST, _UNREADABLE = (GapKind.VANISHED, GapKind.SHRUNK), (GapKind.UNREADABLE,)
+_LOST = (GapKind.VANISHED, GapKind.SHRUNK)
 
 
 def facts_of(config: Config, ledger: Ledger, now: datetime) -> list[Fact]:
@@ -169,12 +169,19 @@ def _last_look(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
     if look is None or not is_of(look, config):
         return
     gauges = ledger.looks.gauges()
+    lost = ledger.gaps.first_keys(_LOST) if any(series.name == LOST_FILES.name for series in gauges) else {}
     for name, dataset in config.datasets.items():
         labels = {"source": dataset.source, "dataset": name}
-        for kind, wrong in ((Kind.LOST, _LOST), (Kind.UNREADABLE, _UNREADABLE)):
-            count = sum(gauges.get(series_of(GAPS, **labels, kind=one.value), 0) for one in wrong)
-            yield Fact(kind, f"{dataset.source}/{name}", count, round(count))
+        for kind, gauge in ((Kind.LOST, LOST_FILES), (Kind.UNREADABLE, UNREADABLE_FILES)):
+            count = gauges.get(series_of(gauge, **labels), 0)
+            reason = _named(lost.get(name), round(count)) if kind is Kind.LOST else ""
+            yield Fact(kind, f"{dataset.source}/{name}", count, round(count), reason)
         yield _critical_gap(gauges, labels, now)
+
+
+def _named(key: str | None, count: int) -> str:
+    """Names one of so many files; empty if none is known."""
+    return f"{key}{and_more(count)}" if key and count else ""
 
 
 def _critical_gap(gauges: Mapping[Series, float], labels: Mapping[str, str], now: datetime) -> Fact:

@@ -44,6 +44,7 @@ from tasks.domain.metrics import (
     LAST_RECONCILE,
     LAST_RUN,
     LOOK_TIME,
+    LOST_FILES,
     OLDEST,
     OWNER,
     PAUSED_SINCE,
@@ -56,6 +57,7 @@ from tasks.domain.metrics import (
     SUM,
     UNKNOWN,
     UNREAD,
+    UNREADABLE_FILES,
     UNREADABLE_MESSAGES,
     UTILIZATION,
     VERIFIED_SINCE,
@@ -74,7 +76,10 @@ from tasks.observe.scope import path_of
 log = logging.getLogger(__name__)
 
 _LATELY = timedelta(minutes=1)
-_COUNTED_BY_A_LOOK = (CELLS, GAPS, DEFERRED, UNREAD, UNKNOWN, LAKE_FILES, LAKE_BYTES, QUEUE, CRITICAL_FILES)
+_COUNTED_BY_A_LOOK = (
+    *(CELLS, GAPS, LOST_FILES, UNREADABLE_FILES, DEFERRED, UNREAD, UNKNOWN),
+    *(LAKE_FILES, LAKE_BYTES, QUEUE, CRITICAL_FILES),
+)
 
 M = TypeVar("M", bound=Metric)
 Values = dict[Metric, dict[tuple[str, ...], float]]

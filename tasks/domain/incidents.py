@@ -15,7 +15,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from tasks.domain.arrivals import OF_THE_LAKE, Fate
-from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.event_path import PathState
 from tasks.domain.metrics import (
     CHECKS,
@@ -26,10 +25,11 @@ from tasks.domain.metrics import (
     FAILURES,
     FILES,
     FIRST_RUN,
-    GAPS,
     LAST_RECONCILE,
+    LOST_FILES,
     MISSED_EVENTS,
     PAUSED_SINCE,
+    UNREADABLE_FILES,
     Counter,
 )
 from tasks.domain.outcomes import NO_FAULT, Outcome
@@ -340,7 +340,7 @@ CATALOGUE: tuple[Condition, ...] = (
         timedelta(0),
         "adce plan",
         (Kind.LAKE,),
-        _sum(f'{GAPS.name}{{kind=~"{GapKind.VANISHED}|{GapKind.SHRUNK}"}}', *_DATASET) + " > {limit}",
+        _sum(LOST_FILES.name, *_DATASET) + " > {limit}",
         _DATASET,
     ),
     Condition(
@@ -352,7 +352,7 @@ CATALOGUE: tuple[Condition, ...] = (
         timedelta(0),
         "adce plan",
         (Kind.LAKE,),
-        _sum(f'{GAPS.name}{{kind="{GapKind.UNREADABLE}"}}', *_DATASET) + " > {limit}",
+        _sum(UNREADABLE_FILES.name, *_DATASET) + " > {limit}",
         _DATASET,
     ),
     Condition(

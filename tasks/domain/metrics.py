@@ -212,6 +212,14 @@ VERIFIED_SINCE = Gauge(
 )
 CELLS = Gauge("adce_cells", "Files that the lake should hold, by state.", (*_BOTH, STATE))
 GAPS = Gauge("adce_gaps", "Gaps by what is wrong with them.", (*_BOTH, KIND))
+LOST_FILES = Gauge(
+    "adce_lost_files",
+    "Files that vanished or shrank without ADCE's doing and are not mended, in whichever state.",
+    _BOTH,
+)
+UNREADABLE_FILES = Gauge(
+    "adce_unreadable_files", "Files in the lake that it cannot deliver, in whichever state.", _BOTH
+)
 DEFERRED = Gauge("adce_deferred_files", "Deferred files, by the rule that defers them.", (SOURCE, LIMIT))
 UNREAD = Gauge("adce_unread_files", "Expected files in the lake that no body check has read.")
 UNKNOWN = Gauge("adce_unknown_schedules", "Schedules that are not known and may list more files.", (DATASET,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -62,6 +62,11 @@ class Gaps:
         """How many gaps each dataset has. Datasets without gaps are left out."""
         query = sa.select(gaps_table.c.dataset, sa.func.count()).group_by(gaps_table.c.dataset)
         return self.database.read(lambda connection: dict(rows(connection, query)))
+
+    def first_keys(self, kinds: Collection[Kind]) -> dict[str, str]:
+        """The first key of the gaps of these kinds, by dataset. Datasets without such gaps are left out."""
+        query = sa.select(gaps_table.c.dataset, sa.func.min(gaps_table.c.key)).where(gaps_table.c.kind.in_(kinds))
+        return self.database.read(lambda connection: dict(rows(connection, query.group_by(gaps_table.c.dataset))))
 
     def record(self, gaps: Iterable[Gap]) -> None:
         """Records when gaps were first seen. Gaps that are recorded already keep their time."""

@@ -31,11 +31,12 @@ from tasks.domain.metrics import (
     FAILURES,
     FILES,
     FIRST_RUN,
-    GAPS,
     INCIDENTS,
     LAST_RECONCILE,
+    LOST_FILES,
     MISSED_EVENTS,
     PAUSED_SINCE,
+    UNREADABLE_FILES,
     Metric,
 )
 from tests.servers import free_port
@@ -97,13 +98,8 @@ def _cases() -> Iterator[Case]:
     yield _case(Kind.SOURCE_PAUSED, 151, 160, {other: "0x159 stale"}, _LONG)
     yield _case(Kind.FAILURES, 10, 70, _attempts())
     yield _case(Kind.CRITICAL_GAP, 241, 300, {_series(CRITICAL_OLDEST, **of_both): "0x299 18000x200"})
-    for kind, gap, other in (
-        (Kind.LOST, "vanished", "unreadable"),
-        (Kind.LOST, "shrunk", "missing"),
-        (Kind.UNREADABLE, "unreadable", "stale"),
-    ):
-        gaps = {gap: "0x9 2x9 0x99", other: "0x199"}
-        yield _case(kind, 10, 20, {_series(GAPS, **of_both, kind=of): values for of, values in gaps.items()})
+    for kind, gauge in ((Kind.LOST, LOST_FILES), (Kind.UNREADABLE, UNREADABLE_FILES)):
+        yield _case(kind, 10, 20, {_series(gauge, **of_both): "0x9 2x9 0x99"})
     path = {"proved": "1x9 0x19 1x99", "broken": "0x9 1x19 0x99", "unproved": "0x199"}
     yield _case(Kind.EVENT_PATH, 10, 30, {_series(EVENT_PATH, state=state): values for state, values in path.items()})
     yield _case(Kind.MISSED_EVENTS, 10, _DAY + 10, _events(11, 1000), _LONG)

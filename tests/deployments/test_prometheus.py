@@ -39,12 +39,14 @@ from tasks.domain.metrics import (
     GAPS,
     LAKE_BYTES,
     LAKE_FILES,
+    LOST_FILES,
     OLDEST,
     QUEUE,
     REFUSALS,
     REQUESTS,
     UNKNOWN,
     UNREAD,
+    UNREADABLE_FILES,
     Amounts,
     Counter,
     Histogram,
@@ -115,6 +117,7 @@ def _a_look(now: datetime, lake: str) -> RecordedLook:
         both = {"source": dataset.source, "dataset": name}
         gauges |= {series_of(CELLS, **both, state=state): 1.0 for state in (State.PRESENT, State.GAP)}
         gauges |= {series_of(GAPS, **both, kind=GapKind.MISSING): 1.0, series_of(LAKE_FILES, **both): 1.0}
+        gauges |= {series_of(LOST_FILES, **both): 1.0, series_of(UNREADABLE_FILES, **both): 1.0}
         gauges |= {series_of(LAKE_BYTES, **both): 9.0, series_of(UNKNOWN, dataset=name): 1.0}
         gauges |= {series_of(COMPLETE_UNTIL, dataset=name): now.timestamp()}
         gauges |= {series_of(CRITICAL_FILES, **both): 1.0, series_of(CRITICAL_OLDEST, **both): now.timestamp()}

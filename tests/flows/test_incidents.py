@@ -73,6 +73,32 @@ def test_files_that_vanish_and_bodies_that_are_no_game_are_told_until_all_is_men
     assert heard() == [(What.CLOSED, *one) for one in both]
 
 
+def test_files_are_lost_while_their_source_is_paused(
+    run_reconcile: Reconcile,
+    adce: Callable[..., Result],  # noqa: F811
+    sites: SandboxProcess,
+    heard: Heard,
+    adce_home: Path,
+) -> None:
+    run_reconcile()
+    files = sorted((adce_home / "lake/espn_box_scores").iterdir())[:2]
+    for file in files:
+        file.unlink()
+    sites.set_faults("espn", "403")
+    run_reconcile()
+    assert heard() == [(What.OPENED, Kind.LOST, "espn/espn_summary")]
+    run_reconcile()
+    assert heard() == [], "the source is paused after its refusal"
+    sites.clear_faults()
+    assert adce("resume", "espn").exit_code == adce("pause", "espn", "--note", "a test").exit_code == 0
+    run_reconcile()
+    assert heard() == [], "an operator has paused it"
+    assert adce("resume", "espn").exit_code == 0
+    run_reconcile()
+    assert heard() == [(What.CLOSED, Kind.LOST, "espn/espn_summary")]
+    assert all(file.exists() for file in files)
+
+
 def test_a_source_that_refuses_for_hours_is_told_once_and_its_end_too(
     run_reconcile: Reconcile,
     adce: Callable[..., Result],  # noqa: F811

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from config.models import Config, Priority
 from tasks.domain.assess.completeness import end_of, first_lacking_days, last_complete_day
 from tasks.domain.assess.overview import Counts, Overview, Stored
-from tasks.domain.assess.states import State
+from tasks.domain.assess.states import Kind, State
 from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.expected.cells import Partition, Selection
 from tasks.domain.metrics import (
@@ -23,13 +23,16 @@ from tasks.domain.metrics import (
     GAPS,
     LAKE_BYTES,
     LAKE_FILES,
+    LOST_FILES,
     OLDEST,
     QUEUE,
     UNKNOWN,
     UNREAD,
+    UNREADABLE_FILES,
     Series,
     series_of,
 )
+from tasks.domain.reasons import Limit
 
 Gauges = Mapping[Series, float]
 Days = tuple[date, date]  # the first and the last
@@ -120,6 +123,7 @@ def _gauges(overview: Overview, config: Config, queue: Queue) -> Gauges:
     for series, value in (
         *_cells(overview, config),
         *_exceptions(overview, config),
+        *_bad(overview, config),
         *_files(overview, config),
         *_complete(overview),
         *((series_of(UNKNOWN, dataset=part.dataset), 1) for part in overview.unknown),
@@ -160,6 +164,22 @@ def _exceptions(overview: Overview, config: Config) -> Iterator[tuple[Series, fl
             yield series_of(GAPS, source=source, dataset=dataset, kind=kind.value), count
         if state is State.DEFERRED and limit:
             yield series_of(DEFERRED, source=source, limit=limit.value), count
+
+
+def _bad(overview: Overview, config: Config) -> Iterator[tuple[Series, float]]:
+    """The files that are lost or cannot be read, whether they are to be fetched now or not.
+
+    Those that an operator has marked unavailable, or that the settings do not ask for, are left out.
+    """
+    for key, status in overview.statuses.items():
+        if status.limit in (Limit.OPERATOR, Limit.ENABLED):
+            continue
+        dataset = overview.cells[key].dataset
+        labels = {"source": config.datasets[dataset].source, "dataset": dataset}
+        if status.lost:
+            yield series_of(LOST_FILES, **labels), 1
+        if status.kind is Kind.UNREADABLE:
+            yield series_of(UNREADABLE_FILES, **labels), 1
 
 
 def _files(overview: Overview, config: Config) -> Iterator[tuple[Series, float]]:

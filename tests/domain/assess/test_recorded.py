@@ -20,9 +20,11 @@ from tasks.domain.metrics import (
     CRITICAL_OLDEST,
     DEFERRED,
     GAPS,
+    LOST_FILES,
     OLDEST,
     QUEUE,
     UNREAD,
+    UNREADABLE_FILES,
     Metric,
     series_of,
 )
@@ -83,6 +85,31 @@ def test_the_gauges_have_the_queue_and_a_whole_listing_is_as_of_the_look() -> No
     assert look.gauges[series_of(CRITICAL_OLDEST, **of_it)] == (NOW - 2 * HOUR).timestamp()
     assert look.gauges[series_of(CRITICAL_FILES, **of_it)] == 2
     assert look.verified_since == look.taken_at == NOW
+
+
+@pytest.mark.parametrize("kind", [Kind.VANISHED, Kind.SHRUNK, Kind.UNREADABLE])
+@pytest.mark.parametrize(
+    ("state", "limit", "is_counted"),
+    [
+        (State.GAP, None, True),
+        (State.IN_FLIGHT, Limit.OTHER_RUN, True),
+        (State.DEFERRED, Limit.BACKOFF, True),
+        (State.DEFERRED, Limit.BREAKER, True),
+        (State.DEFERRED, Limit.OPERATOR_PAUSE, True),
+        (State.DEFERRED, Limit.MAINTENANCE, True),
+        (State.DEFERRED, Limit.ENABLED, False),
+        (State.UNAVAILABLE, Limit.LOOKS, True),
+        (State.UNAVAILABLE, Limit.OPERATOR, False),
+    ],
+)
+def test_a_file_is_lost_until_it_is_mended_whatever_keeps_it_from_being_fetched(
+    kind: Kind, state: State, limit: Limit | None, *, is_counted: bool
+) -> None:
+    status = Status(state, "not as it was", kind, lost=kind is not Kind.UNREADABLE, limit=limit)
+    look = _recorded([("espn_summary", status), ("espn_summary", MISSING)])
+    gauge = UNREADABLE_FILES if kind is Kind.UNREADABLE else LOST_FILES
+    expected = {series_of(gauge, source="espn", dataset="espn_summary"): 1} if is_counted else {}
+    assert {s: n for s, n in look.gauges.items() if s.name in (LOST_FILES.name, UNREADABLE_FILES.name)} == expected
 
 
 @pytest.mark.parametrize(

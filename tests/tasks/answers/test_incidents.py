@@ -15,7 +15,7 @@ from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.incidents import Fact, Incidents, Kind, Settings, step
 from tasks.domain.limits.pauses import Pause
-from tasks.domain.metrics import CRITICAL_FILES, CRITICAL_OLDEST, GAPS, series_of
+from tasks.domain.metrics import CRITICAL_FILES, CRITICAL_OLDEST, GAPS, LOST_FILES, UNREADABLE_FILES, series_of
 from tasks.domain.outcomes import Failure, FileOutcome, Outcome, RunEnd
 from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
@@ -66,8 +66,8 @@ def look(ledger: Ledger, lake: str, **gauges: float) -> None:
 
 _LABELS = {"source": "espn", "dataset": "espn_summary"}
 _SERIES = {
-    "vanished": series_of(GAPS, **_LABELS, kind="vanished"),
-    "shrunk": series_of(GAPS, **_LABELS, kind="shrunk"),
+    "lost": series_of(LOST_FILES, **_LABELS),
+    "unreadable": series_of(UNREADABLE_FILES, **_LABELS),
     "missing": series_of(GAPS, **_LABELS, kind="missing"),
     "oldest": series_of(CRITICAL_OLDEST, **_LABELS),
     "critical": series_of(CRITICAL_FILES, **_LABELS),
@@ -155,14 +155,27 @@ def test_a_source_is_paused_since_its_first_pause_and_one_that_does_not_tell_is_
 def test_what_the_last_look_has_found_is_known_once_one_of_this_lake_is_recorded(ledger: Ledger) -> None:
     config = a_config()
     since = (NOW - 5 * HOUR).timestamp()
-    look(ledger, "another lake", vanished=3.0)
+    look(ledger, "another lake", lost=3.0)
     assert (Kind.LOST, SUMMARY) not in found(ledger)
-    look(ledger, Store(config.lake).address, vanished=3.0, shrunk=1.0, missing=9.0, oldest=since, critical=7.0)
+    look(ledger, Store(config.lake).address, lost=4.0, unreadable=2.0, missing=9.0, oldest=since, critical=7.0)
     facts = found(ledger)
-    assert (facts[Kind.LOST, SUMMARY].value, facts[Kind.UNREADABLE, SUMMARY].value) == (4, 0)
+    assert (facts[Kind.LOST, SUMMARY].value, facts[Kind.UNREADABLE, SUMMARY].value) == (4, 2)
     assert facts[Kind.CRITICAL_GAP, SUMMARY][2:4] == (5 * 3600, 7)
     assert facts[Kind.CRITICAL_GAP, "nba_api/nba_playbyplay"].value == 0
     assert (Kind.EVENT_PATH, "") not in facts, "no events are watched"
+
+
+def test_lost_files_are_named_by_one_of_them(ledger: Ledger) -> None:
+    address = Store(a_config().lake).address
+    missing(ledger, "a")
+    ledger.gaps.record(Gap(a_cell(key=key), GapKind.VANISHED, "", NOW) for key in ("c", "b"))
+    look(ledger, address, lost=2.0)
+    assert found(ledger)[Kind.LOST, SUMMARY].reason == "b (and 1 more)"
+    ledger.gaps.close(["b"])
+    look(ledger, address, lost=1.0)
+    assert found(ledger)[Kind.LOST, SUMMARY].reason == "c"
+    look(ledger, address)
+    assert found(ledger)[Kind.LOST, SUMMARY].reason == ""
 
 
 def test_gaps_of_a_sandbox_are_as_old_as_they_were_by_its_own_clock(ledger: Ledger) -> None:

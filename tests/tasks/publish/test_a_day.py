@@ -22,7 +22,7 @@ from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.incidents import Fact, Kind, What
 from tasks.domain.limits.pauses import Pause, failed, refused, succeeded
-from tasks.domain.metrics import CRITICAL_OLDEST, GAPS, series_of
+from tasks.domain.metrics import CRITICAL_OLDEST, LOST_FILES, series_of
 from tasks.domain.outcomes import Failure, FileOutcome, Outcome
 from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
@@ -109,7 +109,7 @@ class Life:
         gauges = {}
         of = {"source": "espn", "dataset": "espn_summary"}
         if self._is_on("files vanish", minute):
-            gauges[series_of(GAPS, **of, kind="vanished")] = 3.0
+            gauges[series_of(LOST_FILES, **of)] = 3.0
         for name, first, last in self.faults:
             if name == "critical files wait" and first <= minute < last:
                 gauges[series_of(CRITICAL_OLDEST, **of)] = (MIDNIGHT + first * MINUTE).timestamp()

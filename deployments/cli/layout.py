@@ -22,11 +22,12 @@ _UNLIMITED = 100_000  # columns of a pipe or a file, into which each line is wri
 class Paper(Console):
     """A console that breaks lines between words only. A wider word is left to the terminal.
 
-    Rich's own colouring of what looks like a number is off: it would colour a half of a key, such as 20260113.j.
+    Rich's own colouring of what looks like a number is off: it would colour a half of a key, such as 20260113.j. Its
+    codes of emoji are off, too: it would change the text root:x:0:0.
     """
 
     def __init__(self, **options: Any):
-        super().__init__(**{"highlight": False, **options})
+        super().__init__(**{"highlight": False, "emoji": False, **options})
 
     def print(self, *objects: Any, **options: Any) -> None:
         super().print(*objects, **{"overflow": "ignore", "crop": False, **options})
@@ -81,7 +82,7 @@ def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequ
 def print_pairs(console: Console, pairs: Mapping[str, str]) -> None:
     """Prints names with their texts (which may have markup): side by side, or where that is too narrow, in lines."""
     width = max(map(len, pairs)) + 2
-    longest = max(len(word) for text in pairs.values() for word in Text.from_markup(text).plain.split())
+    longest = max(len(word) for text in pairs.values() for word in Text.from_markup(text, emoji=False).plain.split())
     if width + longest > console.width:
         for name, text in pairs.items():
             console.print(f"[dim]{name}:[/dim] {text}")
@@ -90,7 +91,7 @@ def print_pairs(console: Console, pairs: Mapping[str, str]) -> None:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     for name, text in pairs.items():
-        grid.add_row(name, Text.from_markup(text))
+        grid.add_row(name, Text.from_markup(text, emoji=False))
     _print_lines(console, grid)
 
 

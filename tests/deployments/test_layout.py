@@ -57,6 +57,15 @@ def test_a_key_has_one_colour() -> None:
     assert file.getvalue() == "espn_schedules/20260113.json\n"
 
 
+def test_a_text_between_colons_stays_as_it_is() -> None:
+    paper, file = _printed(40)
+    paper.print("root:x:0:0", markup=False)
+    paper.print("[bold]see :fire:[/bold]")
+    print_pairs(paper, {"why": "root:x:0:0"})
+    print_pairs(paper, {"why": f"root:x:0:0 {KEY}"})
+    assert file.getvalue() == f"root:x:0:0\nsee :fire:\nwhy  root:x:0:0\nwhy: root:x:0:0\n{KEY}\n"
+
+
 def test_a_list_of_runs_has_ids_that_adce_runs_takes_unless_the_terminal_is_narrow() -> None:
     by_prefect = PastRun(None, "0a1b2c3d-0000-4000-8000-000000000001", "fill 1 file", "Failed", NOW, None, "a " * 99)
     by_the_ledger = PastRun("f" * 32, None, "reconcile everything", "Ended", NOW, NOW + timedelta(seconds=2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 2  # requests
 _WITHIN = 10.0  # seconds
+_HANGS_AFTER = 60.0  # seconds, after which a request gives up its place; twice as many for each one that hangs already
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # fromisoformat also takes dates of weeks
 
@@ -68,21 +70,22 @@ def is_page(path: str) -> bool:
 class DrillDown:
     """The pages behind the overview."""
 
-    def __init__(self, config: Config, now: Callable[[], datetime]):
+    def __init__(self, config: Config, now: Callable[[], datetime], seconds: Callable[[], float] = time.monotonic):
         self._config = config
         self._now = now
-        self._at_work: set[asyncio.Future[Page]] = set()
+        self._seconds = seconds
+        self._at_work: dict[asyncio.Future[Page], float] = {}  # when each began
 
     async def page(self, path: str, found: Snapshot | None) -> Page:
         """The page at an address. `found` is the last snapshot of the ledger, which has the plan of the last run."""
         ask = self._file(path, found) if path.startswith(FILES) else self._coverage(path, found)
         if isinstance(ask, Missing | Elsewhere):
             return ask
-        if len(self._at_work) >= _AT_ONCE:
+        if self._places_taken() >= _AT_ONCE:
             return Busy(f"{_AT_ONCE} other pages of this kind are being written")
         asking = in_daemon_thread(ask, "page")
-        self._at_work.add(asking)
-        asking.add_done_callback(self._at_work.discard)
+        self._at_work[asking] = self._seconds()
+        asking.add_done_callback(self._at_work.pop)
         done, _ = await asyncio.wait({asking}, timeout=_WITHIN)
         if not done:
             return Busy("the ledger has not answered in time")
@@ -91,6 +94,14 @@ class DrillDown:
         except LedgerError as error:
             log.warning("a page cannot be written: %s", error)
             return Busy("the ledger does not answer; the log of adce serve says why")
+
+    def _places_taken(self) -> int:
+        """How many threads are at work. The one that began first counts for a minute, the next for two, and so on.
+
+        So pages are written again once the ledger answers, whatever still hangs, and few threads hang.
+        """
+        now = self._seconds()
+        return sum(now - began < _HANGS_AFTER * 2**n for n, began in enumerate(sorted(self._at_work.values())))
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger]:

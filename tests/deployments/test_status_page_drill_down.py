@@ -219,6 +219,35 @@ def test_a_ledger_that_hangs_or_is_gone_is_told_and_holds_up_nothing_else(
     goes_on.set()
 
 
+def test_threads_that_hang_give_up_their_places_later_each_time(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on, now, hung = threading.Event(), 0, []
+    season_now = drill_down.season_now
+    monkeypatch.setattr(drill_down, "_WITHIN", 0.01)
+    monkeypatch.setattr(drill_down, "season_now", lambda *_: goes_on.wait(30) and None)
+
+    async def ask() -> None:
+        nonlocal now
+        pages = drill_down.DrillDown(config, lambda: NOW, lambda: now)
+
+        async def why() -> str:
+            page = await pages.page(SEASON, None)
+            return page.why if isinstance(page, drill_down.Busy) else page
+
+        for now in range(0, 3600, 10):
+            while "has not answered in time" in await why():
+                hung.append(now)
+        assert hung == [0, 0, 60, 120, 300, 600, 1260, 2520]
+        monkeypatch.setattr(drill_down, "season_now", season_now)
+        monkeypatch.setattr(drill_down, "_WITHIN", 10.0)
+        now += 3600
+        assert "espn_summary" in await why()
+        goes_on.set()
+
+    asyncio.run(ask())
+
+
 def test_they_need_the_token_unless_they_are_public(config: Config) -> None:
     client = Client(config, token=TOKEN, public=["/"]).read()
     assert [client.ask(path).status for path in (SEASON, FILE)] == [401, 401]

@@ -25,14 +25,17 @@ _OF_EVENTS = (Kind.EVENT_PATH, Kind.MISSED_EVENTS, Kind.DEAD_LETTERS)
 _LOST = (GapKind.VANISHED, GapKind.SHRUNK)
 
 
-def facts_of(config: Config, ledger: Ledger, now: datetime) -> list[Fact]:
-    """The facts that the ledger has at `now`, all as of one moment."""
+def facts_of(config: Config, ledger: Ledger, now: datetime, since: datetime | None = None) -> list[Fact]:
+    """The facts that the ledger has at `now`, all as of one moment.
+
+    `since` is when the service began that wants to know. Before that, ADCE may have been stopped on purpose.
+    """
 
     def read() -> list[Fact]:
         then = _time_of_runs(config, ledger, now)
         pauses = all_trusted(ledger.pauses.current(), config, now)
         found = (
-            *_reconcile(ledger, now),
+            *_reconcile(config, ledger, now, since),
             *_cycle(ledger, now),
             _servers(config, ledger, now),
             *_paused(config, pauses, now),
@@ -61,14 +64,20 @@ def _time_of_runs(config: Config, ledger: Ledger, now: datetime) -> datetime:
     return look.taken_at if look else now
 
 
-def _reconcile(ledger: Ledger, now: datetime) -> Iterator[Fact]:
-    """How long ago the last reconcile ended; if none has, how long ago the first run began."""
+def _reconcile(config: Config, ledger: Ledger, now: datetime, since: datetime | None) -> Iterator[Fact]:
+    """How long ago the last reconcile ended; if none has, how long ago the first run began.
+
+    It is not known to be too long until it would be too long since the service began, if that is given.
+    """
     if finished := ledger.looks.finished():
-        yield Fact(
-            Kind.NO_RECONCILE, "", (now - finished).total_seconds(), reason=f"the last one ended {utc(finished)}"
-        )
-    elif began := ledger.runs.first_began():
-        yield Fact(Kind.NO_RECONCILE, "", (now - began).total_seconds(), reason="none has ended yet")
+        begin, reason = finished, f"the last one ended {utc(finished)}"
+    elif first := ledger.runs.first_began():
+        begin, reason = first, "none has ended yet"
+    else:
+        return
+    ago, limit = (now - begin).total_seconds(), limit_of(config, Kind.NO_RECONCILE, "")
+    if since is None or ago <= limit or (now - since).total_seconds() > limit:
+        yield Fact(Kind.NO_RECONCILE, "", ago, reason=reason)
 
 
 def _cycle(ledger: Ledger, now: datetime) -> Iterator[Fact]:

@@ -232,7 +232,7 @@ CATALOGUE: tuple[Condition, ...] = (
     ),
     Condition(
         Kind.NO_RECONCILE,
-        "No reconcile has ended",
+        "No reconcile has ended for too long",
         Measure.SECONDS,
         timedelta(minutes=30).total_seconds(),  # two intervals; see `limit_of`
         timedelta(0),

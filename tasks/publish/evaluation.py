@@ -12,12 +12,15 @@ from tasks.domain.incidents import Change, Fact, Hold, Settings, step
 from tasks.ledger import Ledger
 
 
-def evaluate(config: Config, ledger: Ledger, now: datetime, others: Iterable[Fact] = ()) -> tuple[Change, ...]:
+def evaluate(
+    config: Config, ledger: Ledger, now: datetime, others: Iterable[Fact] = (), since: datetime | None = None
+) -> tuple[Change, ...]:
     """Opens and closes incidents by the facts of the ledger and others, and returns what is to be told.
 
-    The ledger keeps what is to be told until it has been delivered. Raises LedgerError.
+    `since` is when the service began that evaluates, if one does. The ledger keeps what is to be told until it has been
+    delivered. Raises LedgerError.
     """
-    facts = [*facts_of(config, ledger, now), *others]
+    facts = [*facts_of(config, ledger, now, since), *others]
     settings = settings_of(config, holds_of(config, ledger, now))
     return ledger.incidents.evaluate(lambda before: step(before, facts, now, settings), now)
 

@@ -75,8 +75,11 @@ class Notifier:
         others: Others = no_facts,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         seconds: Callable[[], float] = clock.seconds,
+        since: datetime | None = None,
     ):
+        """`since` is when the service began, if it is one."""
         self._config, self._others, self._now, self._seconds = config, others, now, seconds
+        self._since = since
         self._name = uuid.uuid4().hex
         targets = config.alerts.targets if config.alerts.owner == "adce" else {}
         self._couriers = [
@@ -150,7 +153,7 @@ class Notifier:
     def _evaluate_in_turn(self, turn: Turn, now: datetime, ledger: Ledger) -> Mapping[str, Sequence[Change]]:
         """Evaluates by what all processes know. Returns what is to be told to each target."""
         others = [fact for fact in worst(ledger.process_facts.known(_LASTS)) if fact.kind is not Kind.LEDGER]
-        evaluate(self._config, ledger, now, [*others, Fact(Kind.LEDGER, "", 0)])
+        evaluate(self._config, ledger, now, [*others, Fact(Kind.LEDGER, "", 0)], self._since)
         for name, count in turn.given_up.items():
             text = "%s has not got %s within a day; %s not sent any more"
             log.warning(text, name, plural(count, "message"), verb(count, "it is", "they are"))

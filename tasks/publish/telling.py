@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from config.models import Config
 from config.secrets import masked
@@ -51,7 +52,8 @@ async def _tell_until(ended: threading.Event, config: Config, others: Others) ->
         log.info(
             "messages about incidents go to %s; one process of a ledger sends them", ", ".join(config.alerts.targets)
         )
-    notifier, outage = Notifier(config, others), Outage("incidents are evaluated again; they were not")
+    notifier = Notifier(config, others, since=datetime.now(UTC))
+    outage = Outage("incidents are evaluated again; they were not")
     while not ended.is_set():
         await _guarded(notifier.round, outage)
         await asyncio.to_thread(ended.wait, EVERY)

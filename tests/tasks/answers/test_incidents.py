@@ -214,6 +214,23 @@ def test_a_reconcile_that_has_never_ended_is_waited_for_since_the_first_run_bega
     assert {fact.kind: fact for fact in facts_of(a_config(), ledger, now)}[Kind.SLOW_CYCLE].value == 90
 
 
+def test_a_time_for_which_adce_was_stopped_is_not_too_long_until_the_service_has_run_for_as_long(
+    ledger: Ledger,
+) -> None:
+    def found_at(minutes: int, since: int) -> list[float]:
+        facts = facts_of(a_config(), ledger, NOW + minutes * MINUTE, NOW + since * MINUTE)
+        return [fact.value / 60 for fact in facts if fact.kind is Kind.NO_RECONCILE]
+
+    ledger.looks.record(RecordedLook(NOW, NOW, None, "run", "lake", 0, 0, 0, {}, {}, (), {}, {}), is_done=True)
+    assert found_at(30, since=29) == [30]
+    assert found_at(120, since=119) == found_at(149, since=119) == [], "two intervals are half an hour"
+    assert found_at(150, since=119) == [150]
+    ledger.looks.record(
+        RecordedLook(NOW + 125 * MINUTE, NOW, None, "run", "lake", 0, 0, 0, {}, {}, (), {}, {}), is_done=True
+    )
+    assert found_at(126, since=119) == [1]
+
+
 def test_events_are_known_while_they_are_watched(ledger: Ledger) -> None:
     ledger.announcements.progressed(NOW)
     ledger.unread_messages.keep(

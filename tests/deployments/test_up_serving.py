@@ -31,7 +31,7 @@ def test_it_is_not_vital_and_asks_the_server_of_adce_up() -> None:
 def test_it_says_where_the_token_of_the_page_is() -> None:
     settings = Serve(host="0.0.0.0", port=free_port(), token="0123456789abcdef")
     _, ((line, _),) = found(settings)
-    assert line == f"the status page is http://0.0.0.0:{settings.port}; it wants the token of the setting serve.token"
+    assert line == f"the status page is http://127.0.0.1:{settings.port}; it wants the token of the setting serve.token"
     said: list[str] = []
     service_of(
         a_config(serve=settings), None, ENV | {"ADCE_SERVE__TOKEN": "0123456789abcdef"}, lambda *of: said.append(of[0])

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from config.load import ConfigError, load_config
 from config.models import Config
 from deployments.prefect_api.buckets import buckets_on
-from deployments.prefect_api.client import PrefectApiError, api_of
+from deployments.prefect_api.client import api_of
 from deployments.prefect_api.pauses import Known, PrefectPause, known, pauses
 from deployments.prefect_api.settings import api_url
 from deployments.prefect_yaml import deployments_for
-from deployments.serve.needs import LAKE, PREFECT, folders_of, free_bytes, needs_of
-from tasks.answers.health import SCARCE
+from deployments.serve.needs import LAKE, PREFECT, cause_of, folders_of, free_bytes, needs_of
+from tasks.answers.health import SCARCE, Reached
 from tasks.answers.process import ProcessFacts, Question
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import RECONCILE
@@ -23,23 +23,28 @@ from tasks.domain.incidents import Fact, Kind
 from tasks.domain.limits.buckets import ALL_SOURCES, BucketOnServer, bucket_for
 from tasks.domain.wording import size
 
+Needs = Callable[[], Mapping[str, Reached]]
 
-def process_facts(config: Config, load: Callable[[], object] = load_config) -> ProcessFacts:
+
+def process_facts(
+    config: Config, load: Callable[[], object] = load_config, reached: Needs | None = None
+) -> ProcessFacts:
     """The facts that this process can find out, now and later. `load` reads the configuration as a new run would.
 
+    `reached` says whether the lake and Prefect answer, where the process asks them anyway; without it, they are asked.
     What cannot be asked, such as Prefect without PREFECT_API_URL, is left out.
     """
-    return ProcessFacts(_questions(config, load))
+    return ProcessFacts(_questions(config, load, reached))
 
 
-def _questions(config: Config, load: Callable[[], object]) -> Iterator[Question]:
+def _questions(config: Config, load: Callable[[], object], reached: Needs | None) -> Iterator[Question]:
     yield Question("the configuration", partial(_configuration, load))
     yield Question("the disks", partial(_disks, folders_of(config)))
     needs, _ = needs_of(config)
     if LAKE in needs:
-        yield Question("the lake", partial(_answers, needs[LAKE], Kind.LAKE), Kind.LAKE)
+        yield Question("the lake", _asking(LAKE, needs[LAKE], Kind.LAKE, reached), Kind.LAKE)
     if PREFECT in needs and (server := api_url()):
-        yield Question("the Prefect API", partial(_answers, needs[PREFECT], Kind.PREFECT), Kind.PREFECT)
+        yield Question("the Prefect API", _asking(PREFECT, needs[PREFECT], Kind.PREFECT, reached), Kind.PREFECT)
         yield Question("what is paused in Prefect", partial(_paused, server, config))
         yield Question("the rate buckets", partial(_buckets, server, config))
 
@@ -66,13 +71,26 @@ def _disks(folders: dict[str, Path]) -> Iterator[Fact]:
         yield Fact(Kind.DISK, "", free[least] < SCARCE, reason=reason)
 
 
+def _asking(need: str, ask: Callable[[], None], kind: Kind, reached: Needs | None) -> Callable[[], Iterable[Fact]]:
+    return partial(_answers, ask, kind) if reached is None else partial(_has_answered, reached, need, kind)
+
+
 def _answers(ask: Callable[[], None], kind: Kind) -> Iterator[Fact]:
     """That something answers. Raises AdceError if it does not, without the address of a Prefect server."""
     try:
         ask()
-    except PrefectApiError as error:
-        raise AdceError(f"it {error.trouble}") from None
+    except AdceError as error:
+        raise AdceError(cause_of(error)) from None
     yield Fact(kind, "", 0)
+
+
+def _has_answered(reached: Needs, need: str, kind: Kind) -> Iterator[Fact]:
+    """That something has answered when it was asked last; nothing before it was. Raises AdceError if it has not."""
+    found = reached()[need]
+    if found.trouble:
+        raise AdceError(found.cause)
+    if found.answered:
+        yield Fact(kind, "", 0)
 
 
 def _paused(server: str, config: Config) -> Iterator[Fact]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from blocks.store import Store
 from config.models import Config
-from deployments.prefect_api.client import api_of
+from deployments.prefect_api.client import PrefectApiError, api_of
 from deployments.prefect_api.settings import api_url
-from tasks.domain.errors import LakeError
+from tasks.domain.errors import AdceError, LakeError
 from tasks.domain.lakes import MARK_KEY
 from tasks.ledger.database import address_of, file_of
 
@@ -36,6 +36,11 @@ def needs_of(config: Config) -> tuple[dict[str, Callable[[], None]], list[str]]:
     else:
         notes.append("Prefect API: not asked, since PREFECT_API_URL names none")
     return needs, notes
+
+
+def cause_of(error: AdceError) -> str:
+    """Why something does not answer, without the address of a Prefect server."""
+    return f"it {error.trouble}" if isinstance(error, PrefectApiError) else str(error)
 
 
 async def _ask_lake(lake: Store) -> None:

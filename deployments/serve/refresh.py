@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from blocks.store import Store
 from config.models import Config
 from deployments.serve.answers import Answer, writers
-from deployments.serve.needs import LEDGER, folders_of, free_bytes, needs_of
+from deployments.serve.needs import LEDGER, cause_of, folders_of, free_bytes, needs_of
 from tasks.answers.health import ANSWERS, AWAY_FOR, Evaluated, Events, Health, Known, Reached, health_of
 from tasks.answers.history import History, history
 from tasks.answers.holds import held
@@ -115,6 +115,11 @@ class Refresh:
         return Evaluated(found.evaluated, [one for one in found.incidents if one.is_open])
 
     @property
+    def reached(self) -> Mapping[str, Reached]:
+        """Whether each thing that ADCE needs answers, by its name. It may be asked for in any thread."""
+        return self._reached
+
+    @property
     def away(self) -> list[str]:
         """What does not answer now."""
         return [name for name, reached in self._reached.items() if reached.trouble]
@@ -160,15 +165,17 @@ class Refresh:
         asking = _in_thread(ask)
         if not await _ends_within(_ANSWERS_WITHIN, asking):
             within = duration(timedelta(seconds=_ANSWERS_WITHIN))
-            self._note(name, f"has not answered for {within}", f"it has not answered for {within}")
+            line = f"it has not answered for {within}"
+            self._note(name, f"has not answered for {within}", line, line)
             if not await self._answers_late(name, asking):
                 return
         try:
             take(await asking)
         except AdceError as error:
-            self._note(name, _SEE_LOG, str(error))
+            self._note(name, _SEE_LOG, str(error), cause_of(error))
         except Exception as error:  # whatever it is, the last answers stay
-            self._note(name, _SEE_LOG, f"{type(error).__name__}: {error}", error)
+            kind = type(error).__name__
+            self._note(name, _SEE_LOG, f"{kind}: {error}", f"{kind}; the log of adce serve says more", error)
         else:
             if self._reached[name].trouble:
                 log.info("the %s answers again", name)
@@ -200,11 +207,11 @@ class Refresh:
         hanging.add(asking)
         return False
 
-    def _note(self, name: str, trouble: str, line: str, error: Exception | None = None) -> None:
+    def _note(self, name: str, trouble: str, line: str, cause: str, error: Exception | None = None) -> None:
         """Notes that something does not answer. The log says so once, until it answers again."""
         if not self._reached[name].trouble:
             log.warning("the %s is away: %s", name, line, exc_info=error, extra=about(reason=line))
-        self._reached[name] = replace(self._reached[name], trouble=trouble)
+        self._reached[name] = replace(self._reached[name], trouble=trouble, cause=cause)
         self._asked.set()
 
     async def _keep_writing(self) -> None:

@@ -46,8 +46,10 @@ def serve(config: Config) -> None:
     Raises AdceError if the port is in use, or a token is lacking.
     """
     check_access(config.serve)
-    with listener(config.serve) as listening, sending(config), telling(config, process_facts(config)):
-        asyncio.run(_serve(config, listening, _most_connections()))
+    refresh = Refresh(config)
+    facts = process_facts(config, reached=lambda: refresh.reached)
+    with listener(config.serve) as listening, sending(config), telling(config, facts):
+        asyncio.run(_serve(config, refresh, listening, _most_connections()))
 
 
 def check_access(settings: Serve) -> None:
@@ -88,8 +90,7 @@ def lacks_names(settings: Serve) -> bool:
     return settings.host in _LOOPBACK and not settings.hosts
 
 
-async def _serve(config: Config, listening: socket.socket, most: int) -> None:
-    refresh = Refresh(config)
+async def _serve(config: Config, refresh: Refresh, listening: socket.socket, most: int) -> None:
     server = _Server(_settings(config.serve, Service(config, refresh), most))
     loop = asyncio.get_running_loop()
 

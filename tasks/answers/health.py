@@ -37,6 +37,7 @@ class Reached:
     since: datetime
     answered: datetime | None = None
     trouble: str = ""  # as a clause without a subject, such as "answers HTTP 503"; empty if it has answered
+    cause: str = ""  # of the trouble, for those who are told of incidents; it may name a lake's address
 
 
 @dataclass(frozen=True, slots=True)

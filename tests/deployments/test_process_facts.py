@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,8 @@ from config.load import load_config
 from config.models import Config
 from deployments import process_facts as module
 from deployments.prefect_yaml import deployments_for
-from deployments.process_facts import process_facts
+from deployments.process_facts import Needs, process_facts
+from deployments.serve.refresh import Refresh
 from tasks.domain.flow_names import RECONCILE
 from tasks.domain.incidents import Fact, Kind
 from tasks.domain.limits.buckets import buckets_of
@@ -36,6 +38,7 @@ class Prefect:
             limit = {"name": name, "active": True, "limit": terms.slots, "slot_decay_per_second": terms.decay}
             self.limits.append(limit)
         self.status = 200
+        self.asked: list[str] = []
 
     def answer(self, path: str) -> Any:
         known = {"id": "1", "name": self.deployment.name, "entrypoint": self.deployment.entrypoint, "paused": False}
@@ -61,6 +64,7 @@ def prefect(config: Config, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prefect
 
     class Answers(Handler):
         def respond(self) -> None:
+            state.asked.append(self.path)
             self.rfile.read(int(self.headers["Content-Length"] or 0))
             body = json.dumps(state.answer(self.path)).encode() if state.status == 200 else b""
             self.answer(state.status, body, {"Content-Type": "application/json"})
@@ -70,9 +74,9 @@ def prefect(config: Config, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prefect
         yield state
 
 
-def found(config: Config) -> dict[tuple[Kind, str], Fact]:
+def found(config: Config, reached: Needs | None = None) -> dict[tuple[Kind, str], Fact]:
     """All that a process has found out once every question was answered."""
-    facts = process_facts(config, lambda: load_config(env={}))
+    facts = process_facts(config, lambda: load_config(env={}), reached)
     facts()
     for thread in threading.enumerate():
         if thread.name.startswith("asking "):
@@ -96,6 +100,26 @@ def test_what_is_wrong_is_told_with_its_reason_and_without_an_address(
     assert facts[Kind.PREFECT, ""][2:5] == (1, 0, "it answers HTTP 503")
     assert (facts[Kind.LAKE, ""].value, "there is no such folder" in facts[Kind.LAKE, ""].reason) == (1, True)
     assert {kind for kind, _ in facts} == {Kind.CONFIGURATION, Kind.DISK, Kind.LAKE, Kind.PREFECT}, "else unknown"
+
+
+def test_a_service_asks_the_lake_and_prefect_once_for_its_health_and_for_incidents(
+    config: Config, prefect: Prefect, tmp_path: Path
+) -> None:
+    refresh = Refresh(config)
+    before = found(config, lambda: refresh.reached)
+    assert not {Kind.LAKE, Kind.PREFECT} & {kind for kind, _ in before}, "nothing was asked so far"
+    asyncio.run(refresh.once())
+    well = found(config, lambda: refresh.reached)
+    assert (well[Kind.LAKE, ""].value, well[Kind.PREFECT, ""].value) == (0, 0)
+    (tmp_path / "lake").rmdir()
+    prefect.status = 503
+    asyncio.run(refresh.once())
+    assert prefect.asked.count("/api/health") == 2
+    away = found(config, lambda: refresh.reached)
+    assert prefect.asked.count("/api/health") == 2
+    asked_itself = found(config)
+    assert {key: away[key] for key in asked_itself} == asked_itself
+    assert away[Kind.PREFECT, ""].reason == "it answers HTTP 503"
 
 
 def test_a_paused_schedule_and_pool_and_a_bucket_of_another_rate_are_told(config: Config, prefect: Prefect) -> None:

@@ -126,7 +126,7 @@ def test_it_does_not_end_well_if_it_cannot_go_on(ledger: str, monkeypatch: pytes
     settings = Serve(port=free_port())
     config = a_config(ledger=ledger, lake=Path(ledger.removeprefix("sqlite:///")).parent.as_uri(), serve=settings)
     with server.listener(settings) as listening, pytest.raises(RuntimeError, match="cannot go on"):
-        asyncio.run(server._serve(config, listening, 10))
+        asyncio.run(server._serve(config, Refresh(config), listening, 10))
 
 
 def test_bad_clients_do_no_harm_to_good_ones(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:

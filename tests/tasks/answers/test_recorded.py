@@ -47,7 +47,6 @@ STATUSES = (
     Status(State.GAP, "missing", Kind.MISSING),
     Status(State.GAP, "denied", Kind.UNREADABLE),
     Status(State.GAP, "deleted", Kind.VANISHED, lost=True),
-    Status(State.DEFERRED, "paused", Kind.VANISHED, lost=True, limit=Limit.BACKOFF),
     Status(State.IN_FLIGHT, "another run is at it", Kind.MISSING, limit=Limit.OTHER_RUN),
     Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST),
     Status(State.DEFERRED, "disabled", Kind.STALE, limit=Limit.ENABLED),

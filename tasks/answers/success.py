@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from config.models import Config
 from tasks.domain import success
-from tasks.domain.success import Longest, Success
+from tasks.domain.success import DETECTION, FILE_RATE, FILL_RATE, HUNDRED, Figure, Longest, Success
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
 
 _MOST_LONGEST = 10
+_AT_ANY_TIME = datetime.max.replace(tzinfo=UTC)
 _NOT_BEGUN = "no attempt is recorded: no fill of it has begun so far"
+_STANDS_STILL = "not known in a sandbox, whose clock stands still"
 _WAITED = "no attempt before this one is recorded: no fill of it had begun"
 
 
 def success_since(config: Config, ledger: Ledger, since: datetime, now: datetime) -> Success:
     """How well the lake was kept between two times, as far back as the ledger goes."""
-    return ledger.database.read_together(lambda: _read(config, ledger, since, now))
+    read = _read_sandbox if config.sandbox else _read
+    return ledger.database.read_together(lambda: read(config, ledger, since, now))
 
 
 def _read(config: Config, ledger: Ledger, asked: datetime, now: datetime) -> Success:
@@ -40,6 +43,26 @@ def _read(config: Config, ledger: Ledger, asked: datetime, now: datetime) -> Suc
     return Success(asked, since, now, figures, kept, _longest(ledger, since, now), facts.gaps_without_due())
 
 
+def _read_sandbox(config: Config, ledger: Ledger, asked: datetime, now: datetime) -> Success:
+    """How well the lake of a sandbox was kept.
+
+    Attempts have the times of its clock, which stands still, and runs have real ones. So it is known what was refused,
+    and how long runs took to plan, but not how long anything waited.
+    """
+    facts, look = ledger.figures, ledger.looks.last()
+    until = look.taken_at if look else now
+    since = until - (now - asked)
+    begun = ledger.runs.first_began()
+    lasted = now - max(asked, begun) if begun else timedelta()
+    figures = (
+        *(Figure(aim, None, _STANDS_STILL) for aim in (DETECTION, FILL_RATE, FILE_RATE, HUNDRED)),
+        success.refused(facts.refusals(since, until), lasted),
+        success.cycles(facts.cycles(asked, now)),
+    )
+    longest = _longest(ledger, since, until)
+    return Success(since, since, until, figures, [], longest, facts.gaps_without_due(), is_sandbox=True)
+
+
 def _longest(ledger: Ledger, since: datetime, now: datetime) -> list[Longest]:
     """The files that were not there for the longest time, at most one of a dataset, and why."""
     still = ledger.figures.longest_open()
@@ -49,7 +72,7 @@ def _longest(ledger: Ledger, since: datetime, now: datetime) -> list[Longest]:
         if (other := by_dataset.get(one.dataset)) is None or one.lasted(now) > other.lasted(now):
             by_dataset[one.dataset] = replace(one, files=files.get(one.dataset, 0))
     found = sorted(by_dataset.values(), key=lambda one: one.lasted(now), reverse=True)[:_MOST_LONGEST]
-    errors = ledger.figures.errors({one.key: one.stored or now for one in found})
+    errors = ledger.figures.errors({one.key: one.stored or _AT_ANY_TIME for one in found})
     plan = ledger.plans.kept(RUN)
     held = plan.reasons([one.key for one in found if one.stored is None]) if plan else {}
     reasons = {key: reason.text for key, reason in held.items()}

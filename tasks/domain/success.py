@@ -306,3 +306,4 @@ class Success:
     kept: Sequence[Kept]
     longest: Sequence[Longest]
     gaps_without_due: int  # recorded by older versions, so that it is not known when their files were due
+    is_sandbox: bool = False  # the times are those of its clock, which stands still

@@ -18,6 +18,8 @@ _MET = {True: "yes", False: "no", None: _UNKNOWN}
 def lines(success: Success) -> list[str]:
     """Which time the figures are about, and what is left out of them."""
     found = [f"From {utc(success.since)} to {utc(success.until)}."]
+    if success.is_sandbox:
+        found.append("These are times of the sandbox, whose clock stands still: no file becomes due.")
     if success.since > success.asked:
         found.append(f"The ledger has nothing from before then; it was asked for {utc(success.asked)}.")
     if count := success.gaps_without_due:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.answers.success import success_since
+from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import Kind
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.domain.plan.plan import Gap
@@ -105,6 +106,26 @@ def test_a_ledger_that_was_made_by_hand_is_told_of_as_it_is(url: str) -> None:
     detection = "| From due to detected, 95 % within | 20m | 1h | 15m | no | 6 files; half within 3m, all within 20m |"
     assert detection in text
     assert "| espn_summary | 1d | 4 | 1 | 1 | 2 | 25.00 % | 99 % | -3 of 0 | no |" in text
+
+
+def test_a_sandbox_tells_of_what_happened_by_its_own_clock_which_stands_still(tmp_path: Path) -> None:
+    config, later = a_config(sandbox=True), NOW + 300 * DAY
+    lost = Gap(due(1, DAY, DAY).cell, Kind.VANISHED, "not in the lake any more", NOW)
+    with closing(Ledger(f"sqlite:///{tmp_path / 'sandbox.db'}")) as ledger:
+        a_run(ledger, "r", later - HOUR, outcome=RunEnd.ENDED.value)
+        ledger.plans.keep(RUN, {}, NOW, "r", cycle=1.5)
+        ledger.looks.record(RecordedLook(NOW, NOW, None, "r", "lake", 0, 0, 0, {}, {}, (), {}, {}))
+        ledger.gaps.record([lost])
+        attempt(ledger, lost, NOW, outcome=Outcome.FAILED, bytes=0, error="HTTP 403", refusals=1)
+        found = success_since(config, ledger, later - 7 * DAY, later)
+    figures = {figure.aim.name: figure for figure in found.figures}
+    assert figures["too_many_requests"].basis.startswith("1 refused (espn 1), at most 24.0 a day")
+    assert figures["reconcile_cycle"].value == 1.5
+    assert figures["gap_detection"].basis == "not known in a sandbox, whose clock stands still"
+    [longest] = found.longest
+    assert (longest.key, longest.files, longest.why) == (lost.cell.key, 1, "HTTP 403")
+    assert found.until == NOW
+    assert "These are times of the sandbox, whose clock stands still" in success_markdown(found)
 
 
 def test_an_empty_ledger_knows_nothing_and_one_that_is_young_says_since_when(tmp_path: Path) -> None:

@@ -52,17 +52,18 @@ def expected(faults: Faults, end: int) -> Told:
         causes = [
             one for one in faults if one[0] in _above(kind) and f"{scope}/".startswith(f"{one[1]}/" * bool(one[1]))
         ]
-        explained = set[int]().union(*(open_at[cause] for cause in causes))
-        doubtful = explained.union(*(at[cause] for cause in causes))
         told_above = set[int]().union(*(begins[cause] for cause in causes))
         for first, last in opened[place]:
+            began = first - _wait(kind) - SETTINGS.limit_of(*place) / 60 * BY_KIND[kind].is_age
+            explained = {now for cause in causes for now in open_at[cause] if began <= _held(faults[cause], now)}
+            doubtful = explained.union(*(at[cause] for cause in causes))
             alone, told = first, -1
             for now in range(first, last):
                 alone = now + 1 if now in explained else alone
                 if told >= 0 and now in told_above:
                     told, absorbed = -1, absorbed + 1
                 stands = now in at[place] and now not in (explained if told >= 0 else doubtful)
-                if stands and now >= (told + 360 if told >= 0 else alone + 2 * bool(BY_KIND[kind].parents)):
+                if stands and now >= (told + 360 if told >= 0 else alone + 2 * _settles(kind)):
                     messages.append(Message(now, What.OPENED if told < 0 else What.REMINDED, *place))
                     begins[place] |= {now} if told < 0 else set()
                     told = now
@@ -71,8 +72,21 @@ def expected(faults: Faults, end: int) -> Told:
     return Told(opened, sorted(messages), absorbed)
 
 
+def _held(spans: Sequence[Span], now: int) -> int:
+    """Until when a fault was there the last time, as it is known at `now`."""
+    return min(now, max(last for first, last in spans if first <= now))
+
+
+def _wait(kind: Kind) -> int:
+    return BY_KIND[kind].holds_for // MINUTE
+
+
+def _settles(kind: Kind) -> bool:
+    return bool(BY_KIND[kind].parents) and kind is not Kind.LOST
+
+
 def _opened(kind: Kind, spans: Sequence[Span], end: int) -> list[Span]:
-    wait, keep = (time // MINUTE for time in (BY_KIND[kind].holds_for, BY_KIND[kind].keep_for))
+    wait, keep = _wait(kind), BY_KIND[kind].keep_for // MINUTE
     found: list[Span] = []
     for first, last in spans:
         if found and first <= found[-1][1]:

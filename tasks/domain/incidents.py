@@ -103,6 +103,7 @@ class Condition:
     promql: str = ""
     labels: tuple[str, ...] = ()  # that name its scope
     limits: Mapping[str, float] = field(default_factory=dict)  # by scope, where it is not `limit`
+    is_age: bool = False  # the value says for how long it has been so, and not only since it passed the limit
 
     @property
     def name(self) -> str:
@@ -110,9 +111,21 @@ class Condition:
         return "Adce" + "".join(word.capitalize() for word in self.kind.split("_"))
 
     @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the scope of an incident may name; empty if all of them are of everything."""
+        return _SOURCE if self.kind is Kind.BUCKET else self.labels
+
+    def has_incidents_within(self, scope: str) -> bool:
+        """May an incident lie within a scope?"""
+        return len(list(filter(None, scope.split("/")))) <= len(self.scopes)
+
+    @property
     def settles(self) -> bool:
-        """Is it told only after some time, because another condition may turn out to explain it?"""
-        return bool(self.parents)
+        """Is it told only after some time, because another condition may turn out to explain it?
+
+        Lost files are told at once: they may be fetched again soon, and people have to know nevertheless.
+        """
+        return bool(self.parents) and self.kind is not Kind.LOST
 
 
 _HOURS_OF_BACKOFF = {"basketball_reference": timedelta(hours=25).total_seconds()}
@@ -240,6 +253,7 @@ CATALOGUE: tuple[Condition, ...] = (
         "adce runs",
         (Kind.CONFIGURATION, Kind.LEDGER, Kind.LAKE, Kind.PREFECT, Kind.SCHEDULE),
         f"time() - ({LAST_RECONCILE.name} or {FIRST_RUN.name}) > {{limit}}",
+        is_age=True,
     ),
     Condition(
         Kind.SLOW_CYCLE,
@@ -264,6 +278,7 @@ CATALOGUE: tuple[Condition, ...] = (
         f"time() - {PAUSED_SINCE.name} > {{limit}}",
         _SOURCE,
         _HOURS_OF_BACKOFF,
+        is_age=True,
     ),
     Condition(
         Kind.FAILURES,
@@ -330,6 +345,7 @@ CATALOGUE: tuple[Condition, ...] = (
         ),
         f"time() - {CRITICAL_OLDEST.name} > {{limit}}",
         _DATASET,
+        is_age=True,
     ),
     Condition(
         Kind.LOST,
@@ -480,7 +496,7 @@ class Incident(NamedTuple):
     id: str
     kind: Kind
     scope: str
-    began: datetime  # since when the condition holds
+    began: datetime  # since when it has been so; the condition may hold only since later, once that has become long
     opened: datetime | None = None
     cleared: datetime | None = None  # since when it does not hold any more; None while it holds
     alone: datetime | None = None  # since when no other incident explains it; None while one does
@@ -588,7 +604,8 @@ class _Step:
         self._known.add(place)
         if incident is None and not holds:
             return
-        incident = incident or Incident(self._new_id(), *place, began=self._now)
+        age = timedelta(seconds=fact.value) if condition.is_age else timedelta(0)
+        incident = incident or Incident(self._new_id(), *place, began=self._now - age)
         if holds:
             if (incident.cleared, incident[-3:]) != (None, fact.told):
                 incident = incident._replace(cleared=None, value=fact.value, files=fact.files, reason=fact.reason)
@@ -605,7 +622,8 @@ class _Step:
     def _above(self, incident: Incident) -> Iterator[Incident]:
         """The incidents that explain this one, or may do so once they open.
 
-        A pending one of which nothing is known now may never open, and is left out.
+        A pending one of which nothing is known now may never open, and is left out. One whose condition does not hold
+        any more explains nothing that began afterwards.
         """
         kinds = ancestors(incident.kind)
         for place, other in self._live.items():
@@ -613,6 +631,7 @@ class _Step:
                 other.kind in kinds
                 and is_within(incident.scope, other.scope)
                 and (other.opened or place in self._known)
+                and not (other.cleared and other.cleared < incident.began <= self._now)
             ):
                 yield other
 

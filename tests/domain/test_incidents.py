@@ -187,3 +187,37 @@ def test_the_command_names_the_file_where_there_is_one_that_a_shell_takes(
 )
 def test_a_scope_lies_within_another_one(scope: str, of: str, is_in: bool) -> None:
     assert is_within(scope, of) is is_in
+
+
+def test_what_begins_while_its_parent_is_about_to_close_is_told_and_what_was_explained_before_is_not() -> None:
+    paused, over = holds(Kind.SOURCE_PAUSED, "espn"), holds(Kind.SOURCE_PAUSED, "espn", not_=True)
+    old, new = holds(Kind.BREAKER, "espn/a"), holds(Kind.BREAKER, "espn/b")
+    told = Told()
+    told.until(range(10), paused, old)
+    told.at(10, over, old)
+    told.until(range(11, 20), over, old, new)
+    assert [(at, one.incident.scope) for (at, _, _), one in zip(told.words, told.changes, strict=True)] == [
+        (2, "espn"),
+        (13, "espn/b"),
+    ]
+    told.until(range(20, 30), over, old, new)
+    assert told.words[2:] == [(25, What.CLOSED, Kind.SOURCE_PAUSED), (27, What.OPENED, Kind.BREAKER)]
+
+
+def test_lost_files_are_told_at_once_also_if_they_are_there_again_soon() -> None:
+    told = Told()
+    told.at(0, holds(Kind.LOST, "espn/a"))
+    told.at(0.5, holds(Kind.LOST, "espn/a", not_=True))
+    assert [what for _, what, _ in told.words] == [What.OPENED, What.CLOSED]
+
+
+def test_what_is_wrong_only_once_it_is_long_has_begun_before_its_limit_was_passed() -> None:
+    told = Told()
+    for minute in range(200):
+        told.at(minute, Fact(Kind.SOURCE_PAUSED, "espn", minute * 60.0))
+    told.until(range(200, 220), Fact(Kind.SOURCE_PAUSED, "espn", 0))
+    [opened, closed] = told.changes
+    assert (opened.incident.began, opened.at) == (MIDNIGHT, MIDNIGHT + 183 * MINUTE)
+    assert (closed.incident.began, closed.incident.cleared) == (MIDNIGHT, MIDNIGHT + 200 * MINUTE)
+    told.at(230, Fact(Kind.SLOW_CYCLE, "", 3600))
+    assert told.incidents.standing[0].began == told.incidents.standing[0].opened, "its value is no age"

@@ -12,7 +12,17 @@ from tasks.domain.event_path import PathState
 from tasks.domain.incidents import LEAST_ATTEMPTS, MOST_MISSED, Fact, Kind, Settings
 from tasks.domain.limits.pauses import Pause, Phase, all_trusted
 from tasks.domain.limits.servers import two_servers
-from tasks.domain.metrics import CRITICAL_FILES, CRITICAL_OLDEST, LOST_FILES, UNREADABLE_FILES, Series, series_of
+from tasks.domain.metrics import (
+    CRITICAL_FILES,
+    CRITICAL_OLDEST,
+    DEFERRED,
+    LOST_FILES,
+    UNKNOWN,
+    UNREADABLE_FILES,
+    Series,
+    series_of,
+)
+from tasks.domain.reasons import Limit
 from tasks.domain.wording import and_more, plural, utc
 from tasks.ledger import Ledger
 from tasks.ledger.leases import unplanned_since, uses_since
@@ -38,7 +48,7 @@ def facts_of(config: Config, ledger: Ledger, now: datetime, since: datetime | No
             *_reconcile(config, ledger, now, since),
             *_cycle(ledger, now),
             _servers(config, ledger, now),
-            *_paused(config, pauses, now),
+            *_paused(config, ledger, pauses, now),
             *_breakers(config, pauses, now),
             *_failures(config, ledger, now),
             *_critical_failures(config, ledger, then),
@@ -105,14 +115,19 @@ def _servers(config: Config, ledger: Ledger, now: datetime) -> Fact:
     return Fact(Kind.SERVERS, "", both is not None, reason=reason)
 
 
-def _paused(config: Config, pauses: Mapping[str, Pause], now: datetime) -> Iterator[Fact]:
-    """For how long each source has been paused after refusals, at any of its addresses."""
+def _paused(config: Config, ledger: Ledger, pauses: Mapping[str, Pause], now: datetime) -> Iterator[Fact]:
+    """For how long each source has been paused after refusals, at any of its addresses, and how many files wait."""
+    look = ledger.looks.last()
+    gauges = ledger.looks.gauges() if look and is_of(look, config) else {}
     for name in config.sources:
         on = pauses_of(name, pauses, now)
         known = [(one.since, one.reason) for one in on if one.since]
         if known:
             since, reason = min(known)
-            yield Fact(Kind.SOURCE_PAUSED, name, (now - since).total_seconds(), reason=reason)
+            waiting = gauges.get(series_of(DEFERRED, source=name, limit=Limit.BACKOFF.value), 0)
+            asked = max(one.until for one in on if one.until)
+            reason = f"{reason}; it is asked again from {utc(asked)}"
+            yield Fact(Kind.SOURCE_PAUSED, name, (now - since).total_seconds(), round(waiting), reason)
         elif not on:
             yield Fact(Kind.SOURCE_PAUSED, name, 0)
 
@@ -145,6 +160,7 @@ def _failures(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
     """
     if config.sandbox:
         return
+    failing = ledger.failures.files_since(now - _LONG)
     lately, for_long = (ledger.attempts.ended_since(now - window) for window in (_SHORT, _LONG))
     for source in config.sources:
         stored, failed = for_long.get(source, (0, 0))
@@ -153,7 +169,8 @@ def _failures(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
         elif source in lately:  # else nothing was asked
             share = min(lost / (kept + lost) for kept, lost in (lately[source], (stored, failed)))
             reason = f"{failed:,} of {plural(stored + failed, 'attempt')} of 6 hours failed"
-            yield Fact(Kind.FAILURES, source, share, failed, reason)
+            files = sum(failing.get(name, 0) for name, one in config.datasets.items() if one.source == source)
+            yield Fact(Kind.FAILURES, source, share, files, reason)
 
 
 def _critical_failures(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
@@ -173,7 +190,10 @@ def _checks(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
 
 
 def _last_look(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
-    """What the last look at the whole lake has found; nothing if none is recorded of this lake."""
+    """What the last look at the whole lake has found; nothing if none is recorded of this lake.
+
+    While a schedule of a dataset is unknown, so are its games: that nothing is found does not say that all is well.
+    """
     look = ledger.looks.last()
     if look is None or not is_of(look, config):
         return
@@ -181,11 +201,15 @@ def _last_look(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
     lost = ledger.gaps.first_keys(_LOST) if any(series.name == LOST_FILES.name for series in gauges) else {}
     for name, dataset in config.datasets.items():
         labels = {"source": dataset.source, "dataset": name}
+        is_known = not gauges.get(series_of(UNKNOWN, dataset=name))
         for kind, gauge in ((Kind.LOST, LOST_FILES), (Kind.UNREADABLE, UNREADABLE_FILES)):
             count = gauges.get(series_of(gauge, **labels), 0)
             reason = _named(lost.get(name), round(count)) if kind is Kind.LOST else ""
-            yield Fact(kind, f"{dataset.source}/{name}", count, round(count), reason)
-        yield _critical_gap(gauges, labels, now)
+            if count or is_known:
+                yield Fact(kind, f"{dataset.source}/{name}", count, round(count), reason)
+        critical = _critical_gap(gauges, labels, now)
+        if critical.value or is_known:
+            yield critical
 
 
 def _named(key: str | None, count: int) -> str:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tasks.domain.outcomes import Failure, FileOutcome, Outcome
 from tasks.ledger.attempts import FillRecord
-from tasks.ledger.database import Database, UtcSeconds, delete, metadata
+from tasks.ledger.database import Database, UtcSeconds, delete, metadata, rows
 from tasks.ledger.gaps import gaps_table
 
 failing_files_table = sa.Table(
@@ -63,13 +63,13 @@ class Failures:
         """Records what follows from the outcomes of a fill, in an open transaction."""
         failed = [o.key for o in outcomes if o.is_fault]
         delete(connection, failing_files_table, [o.key for o in outcomes if _has_answered(o)])
-        rows = [
+        failing = [
             {"key": key, "dataset": fill.dataset, "priority": fill.priority, "failures": 1, "at": ended}
             for key in failed
         ]
         counts = {"priority": "excluded.priority", "at": "excluded.at"}
         counts["failures"] = "failing_files.failures + excluded.failures"
-        self.database.upsert(connection, failing_files_table, rows, counts)
+        self.database.upsert(connection, failing_files_table, failing, counts)
         self._write_checks(connection, fill.dataset, ended, [o for o in outcomes if o.is_in_lake or _is_unfit(o)])
 
     def _write_checks(
@@ -102,6 +102,12 @@ class Failures:
             return found
 
         return self.database.read(read)
+
+    def files_since(self, since: datetime) -> dict[str, int]:
+        """How many files have failed since then, and have not been stored since, by dataset."""
+        columns = failing_files_table.c
+        query = sa.select(columns.dataset, sa.func.count()).where(columns.at >= since).group_by(columns.dataset)
+        return self.database.read(lambda connection: dict(rows(connection, query)))
 
     def failed_checks(self, since: datetime) -> dict[str, FailedBodies]:
         """The datasets whose last body has failed its check, since then."""

@@ -15,9 +15,19 @@ from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.incidents import Fact, Incidents, Kind, Settings, step
 from tasks.domain.limits.pauses import Pause
-from tasks.domain.metrics import CRITICAL_FILES, CRITICAL_OLDEST, GAPS, LOST_FILES, UNREADABLE_FILES, series_of
+from tasks.domain.metrics import (
+    CRITICAL_FILES,
+    CRITICAL_OLDEST,
+    DEFERRED,
+    GAPS,
+    LOST_FILES,
+    UNKNOWN,
+    UNREADABLE_FILES,
+    series_of,
+)
 from tasks.domain.outcomes import Failure, FileOutcome, Outcome, RunEnd
 from tasks.domain.plan.plan import Gap
+from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord
 from tasks.ledger.fills import FillEnd
@@ -71,6 +81,8 @@ _SERIES = {
     "missing": series_of(GAPS, **_LABELS, kind="missing"),
     "oldest": series_of(CRITICAL_OLDEST, **_LABELS),
     "critical": series_of(CRITICAL_FILES, **_LABELS),
+    "waiting": series_of(DEFERRED, source="espn", limit="backoff"),
+    "unknown": series_of(UNKNOWN, dataset="espn_summary"),
 }
 
 
@@ -89,6 +101,10 @@ def test_the_share_of_failures_is_the_smaller_one_of_two_windows_and_needs_20_at
     fill(ledger, MINUTE, "LOW", e=Outcome.FAILED)
     fact = found(ledger)[Kind.FAILURES, "espn"]
     assert (fact.value, fact.files, fact.reason) == (0.3, 6, "6 of 20 attempts of 6 hours failed")
+    fill(ledger, MINUTE, "LOW", e=Outcome.FAILED)
+    again = found(ledger)[Kind.FAILURES, "espn"]
+    assert (again.files, again.reason) == (6, "7 of 21 attempts of 6 hours failed"), "a file that fails twice is one"
+    fact = again
     fill(ledger, MINUTE, "LOW", **{f"no{n}": absent(f"no{n}") for n in range(30)})
     assert found(ledger)[Kind.FAILURES, "espn"] == fact, "what the source does not have is no failure"
 
@@ -146,8 +162,10 @@ def test_a_source_is_paused_since_its_first_pause_and_one_that_does_not_tell_is_
     for name, since in (("espn", NOW - HOUR), ("espn@new_host", NOW - 2 * HOUR), ("nba_api", None)):
         pause = Pause(name, NOW + MINUTE, "HTTP 403", since=since)
         ledger.pauses.change(name, lambda _, pause=pause: pause)  # type: ignore[misc]
+    look(ledger, Store(a_config().lake).address, waiting=12.0)
     facts = found(ledger)
-    assert facts[Kind.SOURCE_PAUSED, "espn"].value == 2 * 3600
+    assert facts[Kind.SOURCE_PAUSED, "espn"][2:4] == (2 * 3600, 12)
+    assert facts[Kind.SOURCE_PAUSED, "espn"].reason == f"HTTP 403; it is asked again from {utc(NOW + MINUTE)}"
     assert (Kind.SOURCE_PAUSED, "nba_api") not in facts
     assert facts[Kind.SOURCE_PAUSED, "basketball_reference"].value == 0
 
@@ -176,6 +194,18 @@ def test_lost_files_are_named_by_one_of_them(ledger: Ledger) -> None:
     assert found(ledger)[Kind.LOST, SUMMARY].reason == "c"
     look(ledger, address)
     assert found(ledger)[Kind.LOST, SUMMARY].reason == ""
+
+
+def test_files_are_not_found_again_by_a_schedule_that_becomes_unknown(ledger: Ledger) -> None:
+    address, of_dataset = Store(a_config().lake).address, (Kind.LOST, Kind.UNREADABLE, Kind.CRITICAL_GAP)
+    look(ledger, address, lost=1.0, unknown=1.0)
+    assert found(ledger)[Kind.LOST, SUMMARY].value == 1
+    look(ledger, address, unknown=1.0)
+    facts = found(ledger)
+    assert not any((kind, SUMMARY) in facts for kind in of_dataset), "its games are not known"
+    assert facts[Kind.LOST, "nba_api/nba_playbyplay"].value == 0, "those of other datasets are"
+    look(ledger, address)
+    assert all(found(ledger)[kind, SUMMARY].value == 0 for kind in of_dataset)
 
 
 def test_gaps_of_a_sandbox_are_as_old_as_they_were_by_its_own_clock(ledger: Ledger) -> None:

@@ -31,6 +31,7 @@ from config.models import (
     pattern_of,
     written,
 )
+from config.models.alerts import SecretUrl
 from config.names import listed, nearest, suggestion, suggestion_or_list
 from config.scripts import found_scripts
 from config.secrets import masked, register_environment, register_settings
@@ -62,6 +63,8 @@ _TARGETS = ("alerts", "targets")  # each of whose entries has a type, by which i
 _NOT_A_CHOICE = ("enum", "literal_error")  # the value should be one of a few
 # An address of which the scheme may be shown, because nothing in the rest looks like a password
 _WITH_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*://)?([\w./~-]*)")
+_PING: TypeAdapter[str | None] = TypeAdapter(SecretUrl | None)
+_NO_WORK = ("ADCE_DRY_RUN", "ADCE_TEST_MODE", "ADCE_SANDBOX")  # variables
 _ADDRESSES: dict[str, TypeAdapter[str]] = {
     "lake": TypeAdapter(LakeAddress),
     "ledger": TypeAdapter(LedgerAddress),
@@ -108,6 +111,20 @@ def load_layers(
     commands += [rollout.changes.command for rollout in config.rollout.values() if rollout.changes.command]
     register_environment(env, {name for command in commands for name in command.environment})
     return config, layers
+
+
+def ping_of(env: Mapping[str, str] | None = None) -> str | None:
+    """The URL of `alerts.ping` in the environment alone, for a run whose configuration does not load; None without one.
+
+    It is None, too, if the environment says that the run does no work on the lake.
+    """
+    env = os.environ if env is None else env
+    if any(env.get(name, "").lower() not in ("", "false") for name in _NO_WORK):
+        return None
+    try:
+        return _PING.validate_python(env.get("ADCE_ALERTS__PING"))
+    except ValidationError:
+        return None
 
 
 def settings_file(env: Mapping[str, str] | None = None) -> Path | None:

@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, State
 
 from config.effective import effective_values
-from config.load import ConfigError, load_config
+from config.load import ConfigError, load_config, ping_of
 from config.models import Config
 from flows.conclusion import conclude
 from flows.old_runs import delete_old_runs
@@ -115,7 +115,11 @@ async def _reconcile(
 
     Raises AdceError and ConfigError.
     """
-    config = settings_of_run(dry_run=dry_run)
+    try:
+        config = settings_of_run(dry_run=dry_run)
+    except ConfigError:
+        with pinging(ping_of() if selection.is_everything and not (as_of or dry_run) else None):
+            raise
     is_at_work = not (config.dry_run or config.test_mode or config.sandbox)
     is_whole = is_at_work and is_whole_look(config, selection, as_of, None)
     try:

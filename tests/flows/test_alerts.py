@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from config.load import load_config
+from flows.reconcile import reconcile
 from tasks.domain.errors import LakeError
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
@@ -61,6 +64,29 @@ def test_a_dead_mans_switch_hears_that_a_run_could_not_begin(
             run_reconcile(**EVERYTHING)
         assert pings(received) == ["/check/fail"]
         assert b"/no/such/folder" in received[-1]["body"]
+
+
+def test_a_dead_mans_switch_hears_that_the_configuration_does_not_load(
+    run_reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_reconcile(dry_run=True)  # the database of Prefect is ready then
+
+    def fails(**parameters: Any) -> None:
+        state = asyncio.run(reconcile(**parameters, return_state=True))
+        assert "collect.since" in str(state.message)
+
+    with receiver() as (url, received):
+        monkeypatch.setenv("ADCE_ALERTS__PING", f"{url}/check")
+        monkeypatch.setenv("ADCE_COLLECT__SINCE", "never")
+        fails(dry_run=True)
+        fails(sources=["espn"])
+        with monkeypatch.context() as patch:
+            patch.setenv("ADCE_TEST_MODE", "true")
+            fails()
+        assert pings(received) == []
+        fails()
+        assert pings(received)[-1] == "/check/fail"
+        assert b"collect.since" in received[-1]["body"]
 
 
 @pytest.mark.usefixtures("small")

@@ -101,6 +101,13 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
         lost = f"lake {facts.lake} has no mark ({MARK_KEY}) any more" if known.place else None
         return Pairing(again, is_marked=False, news=_all_gone(facts) if facts.files_gone else lost)
     if known is not None and (mark is None or mark.id != known.id):
+        if mark is not None and known.url == facts.lake:
+            raise MismatchError(
+                f"the lake at {facts.lake} is not the one of ledger {facts.ledger}, though its address is the same: "
+                f"its mark {MARK_KEY} says lake {mark.id}, and the ledger knows lake {known.id}; "
+                "if folders were swapped, put the right one back; "
+                "otherwise use another ledger: ADCE_LEDGER=sqlite:///another.db, or the option --ledger another.db"
+            )
         moved = f"; if this is the same lake after a move, copy its {MARK_KEY} as well" if mark is None else ""
         raise MismatchError(
             f"ledger {facts.ledger} belongs to lake {known.url}, not to {facts.lake}{moved}; "

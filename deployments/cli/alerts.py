@@ -101,7 +101,7 @@ def silence(
 
     Example: adce alerts silence source_paused --scope espn --for 2h --note "they know"
     """
-    from tasks.answers.alerts import kind_of, scope_of
+    from tasks.answers.alerts import check_silence, kind_of, scope_of
     from tasks.domain.incidents import Hold
     from tasks.ledger.incidents import Silence
 
@@ -119,6 +119,7 @@ def silence(
             was_there = ledger.incidents.end_silence(chosen, place)
             say(f"{_name(kind, place)}: {'told again' if was_there else 'there is no silence to end'}")
             return
+        check_silence(chosen, place)
         begun = Silence(Hold(now, now + lasting, chosen, place), reason, operator())
         ledger.incidents.silence(begun)
         held = [one for one in ledger.incidents.open() if begun.hold.covers(one, now)]

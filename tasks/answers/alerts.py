@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from config.models import Config
 from config.names import suggestion_or_list
 from tasks.domain.errors import SelectionError
-from tasks.domain.incidents import Incident, Kind
+from tasks.domain.incidents import BY_KIND, Incident, Kind
 from tasks.ledger import Ledger
 from tasks.ledger.incidents import Silence
 
@@ -74,3 +74,12 @@ def scope_of(config: Config, text: str) -> str:
         meant = suggestion_or_list(text, scopes.keys() - {""}, "the sources are", config.sources)
         raise SelectionError(f"--scope: no source or dataset {text!r}; {meant}")
     return scopes[text]
+
+
+def check_silence(kind: Kind | None, scope: str) -> None:
+    """Raises SelectionError if no incident of a kind can lie within a scope."""
+    if kind is None or BY_KIND[kind].has_incidents_within(scope):
+        return
+    if not BY_KIND[kind].scopes:
+        raise SelectionError(f"--scope: incidents {kind} are of no source or dataset; leave it out")
+    raise SelectionError(f"--scope: incidents {kind} are of a source; name that: --scope {scope.partition('/')[0]}")

@@ -129,6 +129,14 @@ def test_a_silence_holds_until_it_ends_or_is_ended(adce: Adce, ledger: Ledger) -
         (["silence", "source_pause", *FOR], "no kind 'source_pause'; did you mean source_paused?"),
         (["silence", "qqq", *FOR], "no kind 'qqq'; the kinds are configuration, disk, "),
         (["silence", "lake", "--scope", "espnn", *FOR], "--scope: no source or dataset 'espnn'; did you mean espn?"),
+        (
+            ["silence", "dead_letters", "--scope", "espn", *FOR],
+            "--scope: incidents dead_letters are of no source or dataset; leave it out",
+        ),
+        (
+            ["silence", "source_paused", "--scope", "espn_summary", *FOR],
+            "--scope: incidents source_paused are of a source; name that: --scope espn",
+        ),
         (["silence", "lake"], "give --for and --note, as in --for 2h --note 'they know', or --end"),
         (["silence", "lake", "--for", "2h"], "give --for and --note"),
         (["silence", "lake", "--end", "--for", "2h"], "--end: give neither --for nor --note with it"),

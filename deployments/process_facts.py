@@ -107,7 +107,7 @@ async def _known(server: str, pools: Sequence[str]) -> Known:
 
 def paused_fact(found: Sequence[PrefectPause]) -> Fact:
     """Whether anything is paused that starts reconciles."""
-    return Fact(Kind.SCHEDULE, "", bool(found), reason="; ".join(f"{one.what} is {one.state}" for one in found))
+    return Fact(Kind.SCHEDULE, "", bool(found), reason="; ".join(f"{one.what} is {one.trouble}" for one in found))
 
 
 def _buckets(server: str, config: Config) -> Iterable[Fact]:

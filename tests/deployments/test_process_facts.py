@@ -129,7 +129,10 @@ def test_a_paused_schedule_and_pool_and_a_bucket_of_another_rate_are_told(config
     prefect.limits.pop()
     facts = found(config)
     name = prefect.deployment.full_name
-    assert facts[Kind.SCHEDULE, ""].reason == f"deployment {name} is paused; work pool adce is paused"
+    [schedule, pool] = facts[Kind.SCHEDULE, ""].reason.split("; work pool ")
+    resume = f"prefect deployment schedule resume {name} "
+    assert schedule.startswith(f"deployment {name} is paused; to have it run again: {resume}")
+    assert pool == "adce is paused; to have it run again: prefect work-pool resume adce"
     off = {scope: fact.reason for (kind, scope), fact in facts.items() if kind is Kind.BUCKET and fact.value}
     first, *_, last = config.sources
     assert off.keys() == {first, last}

@@ -25,13 +25,13 @@ from config.models import (
     LakeAddress,
     LedgerAddress,
     QueueAddress,
+    SecretUrl,
     Source,
     are_one_place,
     example_fields,
     pattern_of,
     written,
 )
-from config.models.alerts import SecretUrl
 from config.names import listed, nearest, suggestion, suggestion_or_list
 from config.scripts import found_scripts
 from config.secrets import masked, register_environment, register_settings

@@ -13,6 +13,7 @@ from config.models.alerts import (
     Target,
     WebhookTarget,
 )
+from config.models.alerts import SecretUrl as SecretUrl
 from config.models.base import YEARS, Duration, Model, Season, SeasonType, TimeZone, written
 from config.models.checks import CHECK_OPTIONS, Check
 from config.models.cloudwatch import METRICS_OWN, CloudWatch

@@ -52,7 +52,8 @@ def joined(in_prefect: Iterable[PastRun], records: Iterable[RunRecord], alive: C
 
     `alive` has the flow runs whose leases in the ledger have not lapsed. The lease tells whether a run is at work,
     unless Prefect knows how it ended: Prefect may take a run that has died for one at work, or one at work for one
-    that has not begun. The ledger does not know a run that never began.
+    that has not begun. The ledger does not know a run that never began. If both know when a run ended, the times are
+    the ledger's, so that they are the same where Prefect is not asked.
     """
     known = {run.flow_run: run for run in in_prefect}
     found = []
@@ -62,9 +63,14 @@ def joined(in_prefect: Iterable[PastRun], records: Iterable[RunRecord], alive: C
         if theirs is None or (theirs.ended is None and theirs.is_running != ours.is_running):
             found.append(replace(ours, name=theirs.name if theirs else ours.name))
         else:
-            found.append(replace(theirs, id=ours.id, holder=ours.holder))
+            found.append(_with_times_of(replace(theirs, id=ours.id, holder=ours.holder), ours))
     runs = sorted([*found, *known.values()], key=lambda run: run.began, reverse=True)
     return sorted(runs, key=lambda run: not run.is_running)
+
+
+def _with_times_of(theirs: PastRun, ours: PastRun) -> PastRun:
+    is_over = theirs.ended is not None and ours.ended is not None
+    return replace(theirs, began=ours.began, ended=ours.ended) if is_over else theirs
 
 
 def full_id(which: str) -> UUID | None:

@@ -63,6 +63,15 @@ def test_a_run_is_told_once_with_what_each_side_knows_and_those_at_work_come_fir
     assert [run.state for run in runs if not run.is_running and f"\n| {run.state}" not in runbook] == []
 
 
+def test_a_run_that_both_know_to_be_over_took_as_long_as_the_ledger_says_with_prefect_and_without_it() -> None:
+    record, prefect = a_record(1, RunEnd.ENDED), in_prefect(1, "Completed")
+    prefect = replace(prefect, began=prefect.began - timedelta(seconds=1), ended=NOW)
+    running = replace(prefect, ended=None, is_running=True)
+    asked, unasked, at_work = (joined(known, [record], {"f1"}) for known in ([prefect], [], [running]))
+    assert {(run.began, run.ended) for run in (*asked, *unasked)} == {(record.began, record.ended)}
+    assert at_work[0].ended == record.ended
+
+
 def test_the_results_of_a_run_are_counted_by_dataset_and_its_errors_together() -> None:
     keys = [f"espn_box_scores/40181000{n}.json" for n in range(3)]
     outcomes = {

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ import pytest
 
 from config.models import Config
 from deployments.serve import drill_down
+from tasks.domain.assess.coverage import Hole
 from tasks.domain.assess.overview import Place, Standing
-from tasks.domain.assess.states import Examination, Kind, LakeObject, State
+from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, deferred_by
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.plan.plan import Gap
+from tasks.domain.reasons import Limit, Reason
+from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
 from tasks.observe.listing import check_ids
+from tasks.show.status.drill_down import hole_line
 from tests.builders import NOW, a_cell, a_config, a_game
 from tests.deployments.test_serve import TOKEN, Client, a_look, no_server
 from tests.deployments.test_status_page import MARKUP, text_of
@@ -149,6 +154,22 @@ def test_an_address_of_nothing_is_told_to_a_browser_as_a_page_with_a_way_back(co
     assert (got.status, got.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "There is no such page" in text_of(got.body)
     assert '<a href="/">To the overview</a>' in got.body.decode()
+
+
+@pytest.mark.parametrize("kind", [Kind.VANISHED, Kind.MISSING])
+def test_a_hole_that_is_left_for_later_says_what_is_wrong_with_it_and_until_when_it_is_left(
+    config: Config, kind: Kind
+) -> None:
+    when = datetime(2099, 1, 1, tzinfo=UTC)
+    gap = Status(State.GAP, "it has vanished", kind)
+    left = deferred_by(Reason(Limit.BACKOFF, f"paused until {utc(when)}", when, "espn"), gap)
+    line = hole_line(Hole("espn_summary", "2025-26", DAY, LACKING, left))
+    prefix = "vanished; " if kind is Kind.VANISHED else ""
+    assert (line.reason, line.when) == (f"{prefix}paused until {utc(when)}", f"until {utc(when)}")
+    line = hole_line(Hole("espn_summary", "2025-26", DAY, LACKING, gap))
+    assert (line.reason, line.when) == ("it has vanished", "by the next run")
+    obstacle = hole_line(Hole("espn_summary", "2025-26", DAY, LACKING, replace(gap, limit=Limit.OBSTACLE)))
+    assert obstacle.when == ""
 
 
 @pytest.mark.parametrize("path", ["/coverage/espn_summary", "/coverage/espn_summary/"])

@@ -10,7 +10,9 @@ from tasks.answers.season import Season
 from tasks.answers.why import Answer
 from tasks.domain.assess.coverage import Hole, Row, Tally
 from tasks.domain.assess.periods import By
+from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import by_season
+from tasks.domain.reasons import Limit
 from tasks.show.coverage.shades import legend_of
 from tasks.show.status.links import Links
 from tasks.show.status.templates import TEMPLATES
@@ -31,6 +33,26 @@ class Month:
     holes: int
 
 
+@dataclass(frozen=True, slots=True)
+class HoleLine:
+    """A hole, and why and until when it is one, as a list of holes says it."""
+
+    key: str
+    status: Status
+    reason: str
+    when: str
+
+
+def hole_line(hole: Hole) -> HoleLine:
+    """The line of a hole. A reason for which it is left for later does not say what is wrong with it, so this does."""
+    status = hole.status
+    is_told = status.state is not State.DEFERRED or status.kind in (None, Kind.MISSING)
+    reason = status.reason if is_told else f"{status.kind}; {status.reason}"
+    is_next = status.state is State.GAP and status.kind is not Kind.UNREADABLE and status.limit is not Limit.OBSTACLE
+    when = "by the next run" if is_next and not status.until else status.until_in_words
+    return HoleLine(hole.key, status, reason, when)
+
+
 def season_page(found: Season, links: Links) -> str:
     """A season of a dataset: its months and dates, and the first of its holes."""
     months = _months(found)
@@ -42,7 +64,7 @@ def season_page(found: Season, links: Links) -> str:
         by_day=any(month.days for month in months),
         legend_shades=legend_of(found.coverage.total),
         unknown=by_season(found.unknown),
-        holes=found.holes[:MOST_HOLES],
+        holes=list(map(hole_line, found.holes[:MOST_HOLES])),
         more=max(0, len(found.holes) - MOST_HOLES),
     )
 
@@ -58,7 +80,7 @@ def span_page(found: Season, span: str, links: Links) -> str:
         span=span,
         name=_name(span) if len(span) < 10 else span,
         total=tallies[0] if tallies else Tally(),
-        holes=holes[:MOST_HOLES],
+        holes=list(map(hole_line, holes[:MOST_HOLES])),
         more=max(0, len(holes) - MOST_HOLES),
     )
 

@@ -16,6 +16,7 @@ from tasks.domain.reasons import Remedy
 from tasks.domain.wording import plural, without_addresses
 
 INCOMPLETE = "Incomplete"  # the name of a state, whose type is COMPLETED or FAILED
+SKIPPED = "Skipped"  # another reconcile was at work
 
 _LACKING = ("failed", "absent", "deferred")  # the labels of the outcomes of files that are lacking, the worst first
 
@@ -57,7 +58,7 @@ def ending(report: Report) -> Ending:
     if report.stopped:
         return Ending("Cancelled", CANCELLED, f"stopped: {report.stopped}; {message}")
     if report.left_to:
-        return Ending("Skipped", COMPLETED, message)
+        return Ending(SKIPPED, COMPLETED, message)
     if _has_failed(report):
         return Ending(INCOMPLETE, FAILED, message)
     return Ending("Completed" if report.complete else INCOMPLETE, COMPLETED, message)

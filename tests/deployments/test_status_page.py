@@ -19,14 +19,15 @@ from deployments.serve import refresh
 from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import UnknownSchedule
-from tasks.domain.incidents import Incident, Incidents, Kind
+from tasks.domain.incidents import BY_KIND, Incident, Incidents, Kind
 from tasks.domain.limits.servers import Server
-from tasks.domain.metrics import OLDEST, QUEUE, series_of
+from tasks.domain.metrics import COMPLETE_UNTIL, OLDEST, QUEUE, series_of
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.database import Database
 from tasks.ledger.leases import Leases
 from tasks.show.status import ASSETS, SECTIONS
+from tasks.show.status.wrong import ENDS_WITH
 from tests.builders import NOW, a_config
 from tests.deployments.test_serve import SECRET, TOKEN, Client, a_look, made, no_server
 
@@ -129,6 +130,34 @@ def test_the_command_of_an_incident_names_the_file_of_which_it_tells_more(config
     assert client.ask("/incidents").json["open"][0]["command"] == f"adce why {key}"
 
 
+def test_an_incident_that_ends_at_once_says_what_ends_it(config: Config) -> None:
+    lost = Incident("1", Kind.LOST, "espn/espn_summary", NOW, opened=NOW, files=36)
+    opened(config, [lost, lost._replace(id="2", kind=Kind.UNREADABLE), lost._replace(id="3", kind=Kind.BUCKET)])
+    text = text_of(Client(config).read().ask("/fragments/wrong").body)
+    assert "each run tries to fetch them again; it ends when all are back" in text
+    assert "each run tries to read them again; it ends when the lake delivers them" in text
+    assert "it ends 5m after that is over" in text
+
+
+def test_every_incident_without_time_to_keep_says_what_ends_it() -> None:
+    assert {kind for kind, of in BY_KIND.items() if not of.keep_for} == set(ENDS_WITH)
+
+
+def test_the_day_to_which_all_is_complete_names_the_dataset_that_holds_it_back(config: Config) -> None:
+    counts = {
+        Place(name, "2025-26", "2026-01-12"): {Standing(State.PRESENT): 1} for name in ("espn_summary", "br_boxscore")
+    }
+    ends = {
+        series_of(COMPLETE_UNTIL, dataset=name): datetime(2026, 1, day, 5, tzinfo=UTC).timestamp()
+        for name, day in (("espn_summary", 13), ("br_boxscore", 15))
+    }
+    text = text_of(looked(config, counts=counts, gauges=ends).ask("/fragments/whole").body)
+    assert "Every dataset complete to 2026-01-12, held back by espn_summary Last night" in text
+    ends = dict.fromkeys(ends, datetime(2026, 1, 13, 5, tzinfo=UTC).timestamp())
+    text = text_of(looked(config, counts=counts, gauges=ends, run="r2").ask("/fragments/whole").body)
+    assert "Every dataset complete to 2026-01-12 Last night" in text
+
+
 def test_checks_of_the_health_that_do_not_pass_are_among_what_is_wrong(config: Config) -> None:
     shutil.rmtree(Path(config.lake.removeprefix("file://")))
     client = Client(config).read()
@@ -173,7 +202,7 @@ def test_the_verdicts_are_those_of_the_health_also_while_the_ledger_is_away(conf
 def test_the_queue_has_the_oldest_of_each_priority_and_budgets_have_their_pauses(config: Config) -> None:
     queue = {series_of(QUEUE, priority="HIGH"): 7, series_of(OLDEST, priority="HIGH"): NOW.timestamp()}
     text = text_of(looked(config, gauges=queue).ask("/fragments/work").body)
-    assert "7 files to fetch, and no run at work" in text
+    assert "7 files wait, and no run is at work" in text
     assert "HIGH 7 2026-01-15 12:00 UTC after the next reconcile has begun" in text
     assert "0 of 583 requests in the last minute" in text
     assert "password=***" in text, "the pause of an operator, without its secret"
@@ -266,7 +295,7 @@ def test_a_run_at_work_is_named_with_the_requests_that_it_has_claimed(config: Co
         text = text_of(Client(config).read().ask("/fragments/work").body)
         assert "1 run at work" in text
         assert "reconcile everything, since 20" in text
-        assert "Being fetched: 2 requests" in text
+        assert "2 requests are being sent, one or more for each file" in text
         leases.end(RunEnd.ENDED)
     assert "Being fetched" not in text_of(Client(config).read().ask("/fragments/work").body)
 
@@ -284,7 +313,18 @@ def test_the_last_runs_have_their_ends_and_links_into_prefect(config: Config) ->
     assert "A reconcile takes Last day, by hour:" in text
     assert "Complete Last day, by hour: at least 50 %" in text
     assert "How well it was kept in the last week The owner's figures Figure Is" in text
+    assert "Without ADCE" in text
     assert "Answers HTTP 429 a day" in text
+
+
+def test_the_heading_is_of_the_run_that_ended_last_and_was_not_skipped(config: Config) -> None:
+    with closing(Ledger(config.ledger)) as ledger:
+        first, second = (Leases(ledger.database, name, timedelta(minutes=1)) for name in ("first", "second"))
+        first.begin("reconcile", "everything", None, lambda _: None, SERVER)
+        second.begin("fill", "espn", None, lambda _: None, SERVER)
+        second.end(RunEnd.ENDED, "another reconcile is at work", state="Skipped")
+        first.end(RunEnd.ENDED, "74 files fetched", state="Incomplete")
+    assert "The last run: Incomplete" in text_of(looked(config).ask("/fragments/happened").body)
 
 
 def test_the_longest_reconcile_and_the_lowest_completeness_are_those_of_all_and_not_the_last_of_an_hour(

@@ -226,7 +226,7 @@ def test_a_season_leads_to_a_date_and_back(opened: Open, service: Service) -> No
             "Reason.*not in the lake.*Next.*fetched by the next run",
             id="why is this file not there?",
         ),
-        pytest.param(['a[href="#work"]'], "1 file to fetch.*LOW", id="what is it waiting for?"),
+        pytest.param(['a[href="#work"]'], "1 file waits.*LOW", id="what is it waiting for?"),
         pytest.param(['a[href="#happened"]'], "reconcile everything.*Complete: all files", id="did anything happen?"),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
+from tasks.answers.ending import SKIPPED
 from tasks.answers.history import History, Trends
 from tasks.answers.runs import PastRun
 from tasks.answers.service import Snapshot
@@ -49,11 +50,12 @@ class Happened:
 
     @property
     def answer(self) -> str:
-        """The answer in a few words: how the last run ended."""
-        if not self.runs:
+        """The answer in a few words: how that run ended that was the last to end and was not skipped."""
+        ended = [run for run, _ in self.runs if run.ended]
+        worked = [run for run in ended if run.state != SKIPPED] or ended or [run for run, _ in self.runs]
+        if not worked:
             return "No run has ended in the last days"
-        run = self.runs[0][0]
-        return f"The last run: {run.state}"
+        return f"The last run: {max(worked, key=lambda run: run.ended or run.began).state}"
 
 
 def happened_of(found: Snapshot, past: History | None, link_to_run: Callable[[str], str | None]) -> Happened:

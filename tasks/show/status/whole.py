@@ -42,6 +42,12 @@ class Whole:
     lines: Sequence[DatasetLine]
 
     @property
+    def held_back_by(self) -> str:
+        """The datasets that are complete to no later day than all are, if others are; in words."""
+        first = [line.name for line in self.lines if line.complete_to == self.complete_to]
+        return _some(first) if len(first) < len(self.lines) else ""
+
+    @property
     def answer(self) -> str:
         """The answer in a few words."""
         if self.total.is_empty:
@@ -58,8 +64,13 @@ class Whole:
             return "unknown, since no files are expected so far"
         if not names:
             return "complete, and so are all days before"
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        return f"{', '.join(names[:_MOST_NAMED])}{more} {verb(len(names), 'lacks', 'lack')} files of that day or before"
+        return f"{_some(names)} {verb(len(names), 'lacks', 'lack')} files of that day or before"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def whole_of(found: Snapshot, look: Recorded) -> Whole:

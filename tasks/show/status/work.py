@@ -12,7 +12,7 @@ from tasks.answers.runs import PastRun
 from tasks.answers.service import Snapshot
 from tasks.answers.sources import SourceNow
 from tasks.domain.metrics import OLDEST, QUEUE
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, verb
 from tasks.show.documents.service import Tasks
 
 MOST_LATER = 8  # reasons that are named for which files are left for later
@@ -67,7 +67,11 @@ class Work:
         files = sum(one.files for one in self.queue)
         if self.at_work:
             return f"{plural(len(self.at_work), 'run')} at work, {plural(files, 'file')} waited at the last look"
-        return f"{plural(files, 'file')} to fetch, and no run at work" if files else "It waits for nothing"
+        return (
+            f"{plural(files, 'file')} {verb(files, 'waits', 'wait')}, and no run is at work"
+            if files
+            else "It waits for nothing"
+        )
 
 
 def work_of(found: Snapshot, plan: Tasks) -> Work:

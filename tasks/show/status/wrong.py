@@ -14,6 +14,15 @@ from tasks.domain.wording import duration, utc
 _SHOWN_ELSEWHERE = (ANSWERS, INCIDENTS)
 _OF_HOLDS = (Kind.SOURCE_PAUSED, Kind.BREAKER)
 
+# What ends the incidents that end at once, as their facts have it.
+ENDS_WITH = {
+    Kind.CHECKS: "it ends with the first body that passes its check",
+    Kind.CRITICAL_FAILURES: "each run tries again; it ends when one has stored the file",
+    Kind.CRITICAL_GAP: "each run tries to fetch them first; it ends when none is that old any more",
+    Kind.LOST: "each run tries to fetch them again; it ends when all are back",
+    Kind.UNREADABLE: "each run tries to read them again; it ends when the lake delivers them",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -77,10 +86,12 @@ def _trouble(found: Snapshot, incident: Incident, explained_by: str) -> Trouble:
 def _next(found: Snapshot, incident: Incident) -> Iterator[str]:
     """What happens next, and when."""
     source = incident.scope.partition("/")[0]
-    if incident.kind in _OF_HOLDS:
+    if incident.kind in _OF_HOLDS or incident.kind in ENDS_WITH:
         holds = [hold for one in found.sources if one.name == source for hold in one.holds]
         ends = [hold.reason.until for hold in holds if hold.reason.until]
         if ends:
             yield f"{source} is asked again from {utc(max(ends))}"
-    keep = BY_KIND[incident.kind].keep_for
-    yield f"it ends {f'{duration(keep)} after' if keep else 'as soon as'} that is over"
+    if ending := ENDS_WITH.get(incident.kind):
+        yield ending
+    else:
+        yield f"it ends {duration(BY_KIND[incident.kind].keep_for)} after that is over"

@@ -107,17 +107,20 @@ def silence(
 
     if ends and (lasts or note):
         raise AdceError("--end: give neither --for nor --note with it")
-    if not (ends or (lasts and note)):
-        raise AdceError("give --for and --note, as in --for 2h --note 'they know', or --end")
     chosen, now = kind_of(kind), datetime.now(UTC)
-    lasting, reason = (span_of("--for", lasts), note_of(note)) if lasts and note else (None, "")
+    if lacking := [] if ends else [name for name, given in (("--for", lasts), ("--note", note)) if given is None]:
+        raise AdceError(f"give {' and '.join(lacking)}, as in --for 2h --note 'they know', or --end")
+    lasting, reason = (span_of("--for", lasts), note_of(note)) if lasts is not None and note is not None else (None, "")
     if lasting is not None and not lasting:
         raise AdceError(f"--for {lasts}: that is over already; it is {utc(now)}")
     with opened(places, Access.CHANGE, lambda config: scope_of(config, scope)) as (config, ledger):
         place = scope_of(config, scope)
         if lasting is None:
-            was_there = ledger.incidents.end_silence(chosen, place)
-            say(f"{_name(kind, place)}: {'told again' if was_there else 'there is no silence to end'}")
+            if ledger.incidents.end_silence(chosen, place):
+                say(f"{_name(kind, place)}: silence ended")
+            else:
+                others = _silences(ledger.incidents.silences(now))
+                say(f"{_name(kind, place)}: there is no such silence to end; {others}")
             return
         check_silence(chosen, place)
         begun = Silence(Hold(now, now + lasting, chosen, place), reason, operator())
@@ -170,7 +173,7 @@ def _lines(found: AlertsNow, config: Config) -> Iterator[str]:
         return
     yield from map(_of_target, found.targets)
     if not found.targets:
-        yield "nobody is told: alerts.targets is empty"
+        yield "nobody is told by the settings of this command: alerts.targets is empty"
 
 
 def _open(incidents: Sequence[Incident]) -> Iterator[str]:
@@ -197,12 +200,18 @@ def _silenced(silence: Silence) -> str:
     return f"{_name(hold.kind or 'all', hold.scope)}: silenced until {utc(hold.until)} by {silence.by}: {silence.note}"
 
 
+def _silences(silences: Sequence[Silence]) -> str:
+    """The silences that last, by their names."""
+    names = ", ".join(_name(one.hold.kind or "all", one.hold.scope) for one in silences)
+    return f"silenced is: {names}" if names else "nothing is silenced"
+
+
 def _name(kind: str, scope: str) -> str:
     return f"{kind} of {scope}" if scope else kind
 
 
 def _of_target(target: TargetNow) -> str:
     if target.since is None:
-        return f"{target.name} ({target.type}): not known so far to a process that tells"
+        return f"{target.name} ({target.type}): no running service has this target yet"
     waiting = plural(target.undelivered, "message") if target.undelivered else "no message"
     return f"{target.name} ({target.type}): {waiting} waiting; told since {utc(target.since)}"

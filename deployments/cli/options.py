@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from config.models import Config
 
 _LONGEST_NOTE = 500  # characters
+_LIKE_A_DURATION = re.compile(r"(\d+(\.\d+)?\s*[smhd]\s*)+")
 NAMES_FILES = "a lake key, a pattern with * ? [] (* matches / too), a game's id or a date."
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 MaxFillsOption = Annotated[int | None, typer.Option("--max-fills", metavar="N", min=0, help="Start at most N fills.")]
@@ -179,7 +181,23 @@ def span_of(option: str, given: str) -> timedelta:
     try:
         return TypeAdapter(Duration).validate_python(given)
     except ValidationError:
+        if _LIKE_A_DURATION.fullmatch(given.strip()):
+            raise AdceError(f"{option} {given}: that is too long; give at most 3660d") from None
         raise AdceError(f"{option} {given}: not a duration; write it as 30m, 2h or 90d") from None
+
+
+def begin_of(option: str, given: str, now: datetime) -> datetime:
+    """The time that is as long ago as was given with an option, or at which the day begins, in UTC, that was given.
+
+    Raises AdceError for another text.
+    """
+    try:
+        day = date.fromisoformat(given)
+    except ValueError:
+        return now - span_of(option, given)
+    if (begin := datetime(day.year, day.month, day.day, tzinfo=UTC)) > now:
+        raise AdceError(f"{option} {given}: that day has not begun yet, in UTC")
+    return begin
 
 
 def command(

@@ -12,7 +12,7 @@ from rich.console import Console
 from config.secrets import masked
 from deployments.cli.layout import Column, print_table, standard_output
 from deployments.cli.ledger import opened
-from deployments.cli.options import JsonOption, Places, span_of
+from deployments.cli.options import JsonOption, Places, begin_of
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def report(
-    since: Annotated[str, typer.Option("--since", metavar="7d", help="How far back to look, as 7d or 12h.")] = "7d",
+    since: Annotated[
+        str, typer.Option("--since", metavar="7d", help="How far back to look, as 7d or 12h, or a day.")
+    ] = "7d",
     *,
     places: Places,
     as_json: JsonOption = False,
@@ -38,7 +40,7 @@ def report(
     from tasks.show.markdown import success_markdown
 
     now = datetime.now(UTC)
-    begin = now - span_of("--since", since)
+    begin = begin_of("--since", since, now)
     with opened(places, Access.LOOK) as (config, ledger):
         found = success_since(config, ledger, begin, now)
     if as_json:

@@ -13,7 +13,7 @@ import typer
 from config.secrets import masked
 from deployments.cli.layout import print_pairs, say, standard_output
 from deployments.cli.ledger import opened
-from deployments.cli.options import JsonOption, Places, span_of
+from deployments.cli.options import JsonOption, Places, begin_of
 from deployments.cli.output import print_json
 from deployments.prefect_api.settings import api_url, link_to_run
 from tasks.domain.access import Access
@@ -36,7 +36,9 @@ _NARROW = 80  # columns of a terminal, with less of which a list has no ids
 
 def runs(
     which: Annotated[str | None, typer.Argument(metavar="[NAME|ID]", help="Show this run in full.")] = None,
-    since: Annotated[str, typer.Option("--since", metavar="7d", help="How far back to look, as 7d or 12h.")] = "7d",
+    since: Annotated[
+        str, typer.Option("--since", metavar="7d", help="How far back to look, as 7d or 12h, or a day.")
+    ] = "7d",
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=_MOST, help="At most N runs.")] = 20,
     everything: Annotated[bool, typer.Option("--all", help="Also the scraper runs of reconciles and fills.")] = False,
     *,
@@ -53,7 +55,7 @@ def runs(
     from tasks.answers.runs import chosen, full_id
     from tasks.show.documents.operations import RunsAnswer
 
-    begin = datetime.now(UTC) - span_of("--since", since)
+    begin = begin_of("--since", since, datetime.now(UTC))
     with opened(places, Access.LOOK) as (config, ledger):
         flows = FLOWS if everything or which else DEPLOYED
         id = full_id(which) if which else None
@@ -70,7 +72,7 @@ def runs(
             return
         run = chosen(found, which)
         if run is None:
-            further = f"within {since}; `adce runs` lists them, and --since 30d looks further back"
+            further = f"{_within(since)}; `adce runs` lists them, and --since 30d looks further back"
             where = "in the ledger or in Prefect" if id else further
             raise AdceError(f"no run {which!r} {where}")
         if as_json:
@@ -163,7 +165,12 @@ def _list(found: list[PastRun], since: str) -> None:
     for line in lines_of(found, standard_output().width):
         say(line)
     if not found:
-        say(f"no run within {since}")
+        say(f"no run {_within(since)}")
+
+
+def _within(since: str) -> str:
+    """The time that was looked at: "within 7d", or "since 2026-01-15"."""
+    return f"{'since' if since.count('-') == 2 else 'within'} {since}"
 
 
 def lines_of(found: Iterable[PastRun], width: int) -> Iterator[str]:

@@ -71,7 +71,7 @@ def scope_of(config: Config, text: str) -> str:
     for name, dataset in config.datasets.items():
         scopes |= dict.fromkeys((name, f"{dataset.source}/{name}"), f"{dataset.source}/{name}")
     if text not in scopes:
-        meant = suggestion_or_list(text, scopes.keys() - {""}, "the sources are", config.sources)
+        meant = suggestion_or_list(text, scopes.keys() - {""}, "they are", [*config.sources, *config.datasets])
         raise SelectionError(f"--scope: no source or dataset {text!r}; {meant}")
     return scopes[text]
 

@@ -68,7 +68,7 @@ def test_the_list_shows_causes_what_closed_silences_and_what_waits_for_whom(
     assert lines[5].startswith("lake: silenced until ")
     assert lines[5].endswith(" by ana: they know")
     assert lines[6].startswith("ops (webhook): 3 messages waiting; told since ")
-    assert lines[7] == "pager (webhook): not known so far to a process that tells"
+    assert lines[7] == "pager (webhook): no running service has this target yet"
     document = json.loads(adce("alerts", "list", "--json").stdout)
     [root] = document["open"]
     assert (root["kind"], [one["kind"] for one in root["explains"]]) == ("source_paused", ["breaker"])
@@ -82,7 +82,7 @@ def test_the_list_shows_causes_what_closed_silences_and_what_waits_for_whom(
 def test_an_empty_list_says_what_is_not_known(adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     assert adce("alerts", "list").stdout.splitlines() == [
         "the conditions were never evaluated: adce serve, adce watch and reconciles do that",
-        "nobody is told: alerts.targets is empty",
+        "nobody is told by the settings of this command: alerts.targets is empty",
     ]
     happen(ledger)
     monkeypatch.setenv("ADCE_ALERTS__OWNER", "prometheus")
@@ -116,9 +116,12 @@ def test_a_silence_holds_until_it_ends_or_is_ended(adce: Adce, ledger: Ledger) -
     }
     assert all(hold.until - hold.since == timedelta(hours=2) for hold in holds)
     ended = adce("alerts", "silence", "source_paused", "--scope", "espn", "--end").stdout
-    assert ended == "source_paused of espn: told again\n"
+    assert ended == "source_paused of espn: silence ended\n"
     again = adce("alerts", "silence", "source_paused", "--scope", "espn", "--end").stdout
-    assert again == "source_paused of espn: there is no silence to end\n"
+    assert again == ("source_paused of espn: there is no such silence to end; silenced is: all of espn/espn_summary\n")
+    adce("alerts", "silence", "all", "--scope", "espn_summary", "--end")
+    assert adce("alerts", "silence", "all", "--end").stdout.endswith("; nothing is silenced\n")
+    adce("alerts", "silence", "all", "--scope", "espn_summary", *FOR)
     [left] = ledger.incidents.silences(datetime.now(UTC))
     assert left.hold == Hold(left.hold.since, left.hold.until, None, "espn/espn_summary")
 
@@ -138,7 +141,15 @@ def test_a_silence_holds_until_it_ends_or_is_ended(adce: Adce, ledger: Ledger) -
             "--scope: incidents source_paused are of a source; name that: --scope espn",
         ),
         (["silence", "lake"], "give --for and --note, as in --for 2h --note 'they know', or --end"),
-        (["silence", "lake", "--for", "2h"], "give --for and --note"),
+        (["silence", "lake", "--for", "2h"], "give --note, as in "),
+        (["silence", "lake", "--note", "x"], "give --for, as in "),
+        (["silence", "foo"], "no kind 'foo'; the kinds are "),
+        (["silence", "lake", "--for", "", "--note", "x"], "--for : not a duration"),
+        (["silence", "lake", "--for", "99999d", "--note", "x"], "--for 99999d: that is too long; give at most 3660d"),
+        (
+            ["silence", "lake", "--scope", "nope", *FOR],
+            "--scope: no source or dataset 'nope'; they are espn, nba_api, basketball_reference, espn_scoreboard, ",
+        ),
         (["silence", "lake", "--end", "--for", "2h"], "--end: give neither --for nor --note with it"),
         (["silence", "lake", "--for", "soon", "--note", "x"], "--for soon: not a duration"),
         (["silence", "lake", "--for", "0s", "--note", "x"], "--for 0s: that is over already"),

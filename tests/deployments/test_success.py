@@ -31,6 +31,10 @@ def test_without_a_ledger_every_figure_is_unknown_and_the_form_fits_the_reader(
     assert piped.startswith("# How well the lake was kept\n\nFrom ")
     assert "\n\n## Promises\n\nNo promise of a file ended.\n" in piped
     assert not (tmp_path / "none.db").exists()
+    begin = json.loads(run_adce("report", "--since", "2026-01-15", "--json").stdout)["asked"]
+    assert begin.startswith("2026-01-15T00:00:00")
+    assert run_adce("runs", "--since", "2026-01-15").stdout == "no run since 2026-01-15\n"
+    assert run_adce("report", "--since", "2999-01-01").stderr.startswith("adce: --since 2999-01-01: that day has not")
     wrong = run_adce("report", "--since", "soon")
     said_so = "adce: --since soon: not a duration; write it as 30m, 2h or 90d\n"
     assert (wrong.exit_code, wrong.stderr) == (2, said_so)

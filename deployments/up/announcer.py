@@ -12,6 +12,7 @@ from deployments.prefect_api.pauses import PrefectPause
 from deployments.up.lines import Line
 from tasks.answers.ending import severity_of
 from tasks.domain.flow_names import RECONCILE
+from tasks.domain.flow_states import CRASHED
 from tasks.domain.wording import duration, plural, utc
 
 _BEGINS_WITHIN = timedelta(minutes=1)  # time after which a run that is due and has not begun is late
@@ -35,6 +36,7 @@ class Snapshot:
     pauses: Sequence[PrefectPause] = ()
     next_due: datetime | None = None  # when Prefect begins the next scheduled reconcile
     workers: int = 1  # of the work pool, alive
+    is_last: bool = False  # everything was stopped before
 
 
 class Announcer:
@@ -156,6 +158,9 @@ class _Counts:
 
 
 def _ended(run: FlowRun, snapshot: Snapshot) -> Line:
+    if snapshot.is_last and run.type == CRASHED and not run.began:
+        text = f"{run.full_name}: was about to begin when everything was stopped"
+        return Line(text, logging.INFO, "run_ended", _fields(run) | {"state_message": run.message})
     never = "" if run.began else f", due {utc(run.due or run.since)}, never began"
     text = ": ".join([f"{run.full_name}{never}", run.state, *([run.message] if run.message else [])])
     fields = _fields(run) | {"state_message": run.message}

@@ -56,7 +56,7 @@ async def tell_the_last(poller: PrefectPoller, announcer: Announcer, say: Callab
     with suppress(PrefectApiError, TimeoutError):
         async with asyncio.timeout(ANSWERS_WITHIN):
             snapshot = await poller.poll(datetime.now(UTC))
-        for line in announcer.lines(replace(snapshot, next_due=None)):
+        for line in announcer.lines(replace(snapshot, next_due=None, is_last=True)):
             say(line)
 
 

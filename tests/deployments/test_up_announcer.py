@@ -242,3 +242,14 @@ def test_a_line_is_written_for_people_or_for_programs() -> None:
 
 def test_of_a_box_what_is_in_it_is_shown() -> None:
     assert [without_boxes(line) for line in ("╭────╮", "│ made │", "plain")] == ["", "made", "plain"]
+
+
+def test_a_run_whose_process_was_ended_by_the_stop_before_it_began_is_no_error() -> None:
+    killed = a_run(name="sly-fox", type="CRASHED", state="Crashed", message="exited with status code -15", began=None)
+    assert said(an_announcer(), snapshot(17, killed, is_last=True)) == [
+        (logging.INFO, "reconcile sly-fox: was about to begin when everything was stopped")
+    ]
+    [(level, line)] = said(an_announcer(), snapshot(17, killed))
+    assert (level, line.endswith("never began: Crashed: exited with status code -15")) == (logging.ERROR, True)
+    begun = a_run(type="CRASHED", state="Crashed", message="exited with status code -9")
+    assert said(an_announcer(), snapshot(17, begun, is_last=True))[0][0] == logging.ERROR

@@ -8,8 +8,19 @@ from typing import NamedTuple
 from tasks.domain.success import Aim, Figure, Kept, Longest, Per, Success
 from tasks.domain.wording import duration, plural, utc, verb
 
-_FIGURES = ("figure", "is", "without ADCE", "target", "met", "of")
-_PROMISES = ("dataset", "promise", "due", "in time", "late", "not there", "is", "objective", "budget left", "met")
+_FIGURES = ("figure", "value", "without ADCE", "target", "target met", "measured over")
+_PROMISES = (
+    "dataset",
+    "promise",
+    "due",
+    "in time",
+    "late",
+    "not there",
+    "kept",
+    "objective",
+    "budget left",
+    "objective met",
+)
 _LONGEST = ("dataset", "not there for", "since", "until", "now not there", "file", "why")
 _UNKNOWN = "?"
 _MET = {True: "yes", False: "no", None: _UNKNOWN}
@@ -58,7 +69,7 @@ def _figure(figure: Figure) -> tuple[str, ...]:
     aim = figure.aim
     value = _UNKNOWN if figure.value is None else _value(aim, figure.value)
     baseline = _range(aim, aim.baseline) if aim.baseline else ""
-    return aim.title, value, baseline, _range(aim, aim.target), _MET[figure.is_met], _basis(figure)
+    return aim.title, value, baseline, _target(aim), _MET[figure.is_met], _basis(figure)
 
 
 def _basis(figure: Figure) -> str:
@@ -71,6 +82,14 @@ def _basis(figure: Figure) -> str:
 def _range(aim: Aim, both: tuple[float, float]) -> str:
     low, high = (_value(aim, one) for one in both)
     return low if low == high else f"{low} to {high}"
+
+
+def _target(aim: Aim) -> str:
+    """The value from which on the target is met."""
+    if aim.more_is_better:
+        return f"at least {_value(aim, aim.target[0])}"
+    most = aim.target[1]
+    return f"at most {_value(aim, most)}" if most else _value(aim, most)
 
 
 def _value(aim: Aim, value: float) -> str:

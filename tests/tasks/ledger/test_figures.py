@@ -103,8 +103,13 @@ def test_a_ledger_that_was_made_by_hand_is_told_of_as_it_is(url: str) -> None:
     document = SuccessAnswer.of(found).as_json()
     assert json.loads(json.dumps(document))["promises"][0]["percent"] == 25
     text = success_markdown(found)
-    detection = "| From due to detected, 95 % within | 20m | 1h | 15m | no | 6 files; half within 3m, all within 20m |"
+    detection = (
+        "| From due to detected, 95 % within | 20m | 1h | at most 15m | no | 6 files; half within 3m, all within 20m |"
+    )
     assert detection in text
+    assert "| figure | value | without ADCE | target | target met | measured over |" in text
+    assert "| 5 | at least 15 | no | 1 fill in" in text
+    assert "| 30m to 1h | at most 20m | ? |" in text
     assert "| espn_summary | 1d | 4 | 1 | 1 | 2 | 25.00 % | 99 % | -3 of 0 | no |" in text
 
 

@@ -9,7 +9,7 @@ from config.models import Config, Priority
 from tasks.answers.recorded import is_of
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.event_path import PathState
-from tasks.domain.incidents import LEAST_ATTEMPTS, MOST_MISSED, Fact, Kind, Settings
+from tasks.domain.incidents import LEAST_ATTEMPTS, MOST_MISSED, Fact, Incident, Kind, Settings
 from tasks.domain.limits.pauses import Pause, Phase, all_trusted
 from tasks.domain.limits.servers import two_servers
 from tasks.domain.metrics import (
@@ -66,6 +66,11 @@ def limit_of(config: Config, kind: Kind, scope: str) -> float:
     """The limit of a condition for a scope, by these settings."""
     limits = {str(name): limit for name, limit in config.alerts.limits.items()}
     return Settings(interval=config.reconcile.interval, limits=limits).limit_of(kind, scope)
+
+
+def passed_limit(config: Config, incident: Incident) -> float:
+    """The limit that the value of an incident was above; by these settings, if that is not known."""
+    return limit_of(config, incident.kind, incident.scope) if incident.passed is None else incident.passed
 
 
 def _time_of_runs(config: Config, ledger: Ledger, now: datetime) -> datetime:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from config.secrets import masked
-from tasks.domain.incidents import BY_KIND, Change, Incident, Kind, What
+from tasks.domain.incidents import BY_KIND, Change, Incident, What, command_of
 from tasks.domain.wording import duration, one_line, plural, utc
 
 TEST = "test"  # `what` of a message that only shows that messages arrive
@@ -85,14 +85,6 @@ def name_of(incident: Incident) -> str:
     """What is wrong, and where."""
     title = BY_KIND[incident.kind].title
     return f"{title}: {one_line(incident.scope)}" if incident.scope else title
-
-
-def command_of(incident: Incident) -> str:
-    """The command that shows more of an incident."""
-    command = BY_KIND[incident.kind].command
-    if incident.kind is Kind.CRITICAL_FAILURES and re.fullmatch(r"[\w./=-]+", incident.reason):
-        return f"{command} {incident.reason}"  # the reason is the key of the file
-    return command
 
 
 def lasted(incident: Incident) -> timedelta:

@@ -81,7 +81,9 @@ class Measure(StrEnum):
             return duration(timedelta(seconds=value))
         if self is Measure.SHARE:
             return f"{value:.0%}"
-        return f"{value:,.0f}" if self is Measure.COUNT else ""
+        if self is Measure.COUNT:
+            return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,12 +434,7 @@ class Fact(NamedTuple):
     value: float
     files: int = 0  # how many are concerned
     reason: str = ""  # the cause, as a clause; without secrets
-    most: float | None = None  # a limit that counts where it is lower than that of the condition
-
-    @property
-    def told(self) -> tuple[float, int, str]:
-        """What an incident tells of it."""
-        return self.value, self.files, self.reason
+    most: float | None = None  # a limit that counts where it is lower than that of the catalogue
 
 
 def worst(facts: Iterable[Fact]) -> list[Fact]:
@@ -477,13 +474,14 @@ class Settings:
     limits: Mapping[str, float] = field(default_factory=dict)  # by kind, in place of the catalogue's
     holds: tuple[Hold, ...] = ()  # maintenance windows and silences
 
-    def limit_of(self, kind: Kind, scope: str) -> float:
-        """The limit of a condition for a scope."""
+    def limit_of(self, kind: Kind, scope: str, most: float | None = None) -> float:
+        """The limit for a scope: that of the settings, or else the lower one of the catalogue's and `most`."""
         if kind in self.limits:
             return self.limits[kind]
         condition = BY_KIND[kind]
         default = 2 * self.interval.total_seconds() if kind is Kind.NO_RECONCILE else condition.limit
-        return condition.limits.get(scope, default)
+        limit = condition.limits.get(scope, default)
+        return limit if most is None else min(limit, most)
 
 
 class Incident(NamedTuple):
@@ -509,6 +507,7 @@ class Incident(NamedTuple):
     value: float = 0.0  # as the fact had it that held last
     files: int = 0
     reason: str = ""
+    passed: float | None = None  # the limit that the value was above; None if an older version opened it
 
     @property
     def is_open(self) -> bool:
@@ -598,8 +597,8 @@ class _Step:
     def observe(self, fact: Fact) -> None:
         """Begins, opens, clears or closes the incident of a fact."""
         place = fact.kind, fact.scope
-        limit = self._settings.limit_of(*place)
-        holds = fact.value > (limit if fact.most is None else min(limit, fact.most))
+        limit = self._settings.limit_of(*place, fact.most)
+        holds = fact.value > limit
         condition, incident = BY_KIND[fact.kind], self._live.get(place)
         self._known.add(place)
         if incident is None and not holds:
@@ -607,8 +606,9 @@ class _Step:
         age = timedelta(seconds=fact.value) if condition.is_age else timedelta(0)
         incident = incident or Incident(self._new_id(), *place, began=self._now - age)
         if holds:
-            if (incident.cleared, incident[-3:]) != (None, fact.told):
-                incident = incident._replace(cleared=None, value=fact.value, files=fact.files, reason=fact.reason)
+            incident = incident._replace(
+                cleared=None, value=fact.value, files=fact.files, reason=fact.reason, passed=limit
+            )
             if incident.opened is None and self._now - incident.began >= condition.holds_for:
                 incident = incident._replace(opened=self._now)
         elif incident.cleared is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,6 +36,7 @@ incidents_table = sa.Table(
     sa.Column("value", sa.Double, nullable=False),
     sa.Column("files", sa.Integer, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
+    sa.Column("passed", sa.Double),  # the limit; null if an older version opened it
     sa.Column("is_over", sa.Boolean, nullable=False),  # nothing is left to be told of it
     sa.Index("ix_incidents_is_over", "is_over"),
     sa.Index("ix_incidents_closed", "closed"),
@@ -174,17 +176,24 @@ class Incidents:
         newest_first = query.order_by(incidents_table.c.closed.desc(), incidents_table.c.id)
         return self.database.read(lambda connection: list(_incidents(connection, newest_first)))
 
-    def undelivered(self, target: str, since: datetime, most: int = 100) -> list[Change]:
-        """The changes since then that are not known to have been delivered to a target, the oldest first."""
+    def undelivered(self, target: str, since: datetime, most: int = 100, without: Collection[str] = ()) -> list[Change]:
+        """The changes since then that are not known to have been delivered to a target, the oldest first.
+
+        Changes with the ids in `without` are left out, and so are those that only a later version knows.
+        """
         columns = outbox_table.c
         delivered = deliveries_table.c.change == columns.id, deliveries_table.c.target == target
         query = (
             sa.select(columns.id, columns.at, columns.what, columns.document)
             .where(columns.at >= since, ~sa.exists().where(*delivered))
             .order_by(columns.at, columns.id)
-            .limit(most)
         )
-        return self.database.read(lambda connection: [_change_of(*row) for row in connection.execute(query)])
+
+        def read(connection: sa.Connection) -> list[Change]:
+            known = (change for row in connection.execute(query) if (change := _change_of(*row)))
+            return list(islice((change for change in known if change.id not in without), most))
+
+        return self.database.read(read)
 
     def record_delivery(self, change: str, target: str, at: datetime) -> None:
         """Records that a target has got a change."""
@@ -255,10 +264,17 @@ def _row_of(change: Change) -> dict[str, object]:
     return {"id": change.id, "at": change.at, "what": change.what.value, "document": json.dumps(document)}
 
 
-def _change_of(id_: str, at: datetime, what: str, document: str) -> Change:
+def _change_of(id_: str, at: datetime, what: str, document: str) -> Change | None:
+    """The change of a row; None if no version of this age knows what it is about."""
     content = json.loads(document)
-    closes = tuple(_from_json(one) for one in content["closes"])
+    if what not in tuple(What) or not _is_known(content["incident"]):
+        return None
+    closes = tuple(_from_json(one) for one in content["closes"] if _is_known(one))
     return Change(id_, _from_json(content["incident"]), What(what), at, closes)
+
+
+def _is_known(values: Mapping[str, Any]) -> bool:
+    return values["kind"] in tuple(Kind)
 
 
 def _as_json(incident: Incident) -> dict[str, object]:
@@ -268,4 +284,5 @@ def _as_json(incident: Incident) -> dict[str, object]:
 
 def _from_json(values: dict[str, Any]) -> Incident:
     times = {name: None if values[name] is None else datetime.fromtimestamp(values[name], UTC) for name in _TIMES}
-    return Incident(**{**values, **times, "kind": Kind(values["kind"])})
+    known = {name: value for name, value in values.items() if name in Incident._fields}
+    return Incident(**{**known, **times, "kind": Kind(values["kind"])})

@@ -65,6 +65,12 @@ class Courier:
         """The ids of the changes that were delivered, of which the ledger does not know."""
         return [one for one, is_recorded in self._is_recorded.items() if not is_recorded]
 
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The ids of the changes that the target has refused as such, and that are not due again yet."""
+        now = self._seconds()
+        return frozenset(id_ for id_, waits in self._refused.items() if now < waits.until)
+
     async def deliver(
         self, changes: Sequence[Change], message_of: Callable[[Change], Message], may_send: Callable[[], bool]
     ) -> None:
@@ -73,7 +79,8 @@ class Courier:
         A message that the target refuses as such holds up no other.
         """
         await self._record_rest()
-        self._refused = {change.id: self._refused[change.id] for change in changes if change.id in self._refused}
+        offered, waiting = {change.id for change in changes}, self.waiting
+        self._refused = {id_: waits for id_, waits in self._refused.items() if id_ in offered or id_ in waiting}
         for change in changes:
             now = self._seconds()
             if now < self._waits.until or not may_send():
@@ -88,6 +95,7 @@ class Courier:
                 self._fail(change, DeliveryError(f"alerts.targets.{self.name}: {error!r}"))
             else:
                 self._is_recorded[change.id] = False
+                self._refused.pop(change.id, None)
                 self._waits = _Waits()
                 if not self._refused:
                     self._outage.ended()

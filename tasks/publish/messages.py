@@ -11,18 +11,17 @@ from pydantic import BaseModel, ConfigDict
 
 from config.models import Config
 from config.secrets import masked_url
+from tasks.answers.incidents import passed_limit
 from tasks.domain.alert_messages import (
     Message,
     Place,
-    command_of,
     message_of,
     name_of,
     reason_of,
     trial_message,
     was_held_back,
 )
-from tasks.domain.incidents import Change, Incident, Kind
-from tasks.publish.evaluation import settings_of
+from tasks.domain.incidents import Change, Incident, Kind, command_of
 
 
 class Ended(BaseModel):
@@ -76,7 +75,7 @@ def place_of(config: Config, ledger: str = "") -> Place:
 def message_about(change: Change, config: Config, place: Place) -> Message:
     """The message that tells of a change."""
     incident = change.incident
-    limit = settings_of(config, ()).limit_of(incident.kind, incident.scope)
+    limit = passed_limit(config, incident)
     message = message_of(change, limit, place)
     document = MessageDocument(
         **_common(message, place, change.at),

@@ -157,7 +157,10 @@ class Notifier:
         for name, count in turn.given_up.items():
             text = "%s has not got %s within a day; %s not sent any more"
             log.warning(text, name, plural(count, "message"), verb(count, "it is", "they are"))
-        return {name: ledger.incidents.undelivered(name, since) for name, since in turn.since.items()}
+        waiting = {courier.name: courier.waiting for courier in self._couriers}
+        return {
+            name: ledger.incidents.undelivered(name, since, without=waiting[name]) for name, since in turn.since.items()
+        }
 
     def _evaluate_in_memory(self, error: LedgerError, now: datetime) -> None:
         """Evaluates that the ledger is away, and begins to tell it."""

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.domain import alert_messages as messages
 from tasks.domain.alert_messages import Place, for_slack, id_of, message_of, subject_of
-from tasks.domain.incidents import CATALOGUE, Change, Incident, Kind, What
+from tasks.domain.incidents import BY_KIND, CATALOGUE, Change, Incident, Kind, What
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -80,17 +80,19 @@ def test_a_condition_that_only_holds_or_not_has_no_value() -> None:
 @pytest.mark.parametrize("what", list(What))
 def test_every_kind_has_a_message(kind: Kind, what: What) -> None:
     message = message_of(a_change(what, kind=kind), 1, PLACE)
-    assert f"More: {messages.command_of(a_change(kind=kind).incident)}" in message.lines
+    assert f"More: {BY_KIND[kind].command}" in message.lines
     assert all(line == " ".join(line.split()) for line in (message.title, *message.lines))
     assert 10 < len(subject_of(message)) <= 100
 
 
 def test_a_critical_file_is_named_in_the_command() -> None:
-    def command(reason: str) -> str:
-        return messages.command_of(a_change(kind=Kind.CRITICAL_FAILURES).incident._replace(reason=reason))
+    change = a_change(kind=Kind.CRITICAL_FAILURES, reason="espn_box_scores/401810001.json")
+    assert "More: adce why espn_box_scores/401810001.json" in message_of(change, 1, PLACE).lines
 
-    assert command("espn_box_scores/401810001.json") == "adce why espn_box_scores/401810001.json"
-    assert command("x; rm -r /") == "adce why"
+
+def test_a_limit_that_is_no_whole_number_is_shown_as_such() -> None:
+    change = a_change(kind=Kind.MISSED_EVENTS, scope="", value=3)
+    assert "It is 3; the limit is 2.50." in message_of(change, 2.5, PLACE).lines
 
 
 def test_ids_tell_ledgers_apart_and_memory_needs_none() -> None:

@@ -154,6 +154,15 @@ def test_limits_come_from_the_catalogue_the_configuration_and_the_interval() -> 
     assert replace(QUIET, interval=HOUR).limit_of(Kind.NO_RECONCILE, "") == 2 * 3600
 
 
+def test_the_lower_limit_of_a_fact_counts_and_is_told_unless_the_settings_have_one() -> None:
+    few = Fact(Kind.MISSED_EVENTS, "", 3, most=2.5)
+    [opened] = step(Incidents(), [few], MIDNIGHT, QUIET)[0].standing
+    assert (opened.opened, opened.passed) == (MIDNIGHT, 2.5)
+    [opened] = step(Incidents(), [few._replace(value=11, most=20)], MIDNIGHT, QUIET)[0].standing
+    assert opened.passed == 10
+    assert step(Incidents(), [few], MIDNIGHT, replace(QUIET, limits={few.kind: 1000}))[0].standing == ()
+
+
 def test_the_catalogue_has_each_kind_once_and_none_explains_itself() -> None:
     assert [condition.kind for condition in CATALOGUE] == list(Kind)
     assert all(kind not in ancestors(kind) for kind in Kind)

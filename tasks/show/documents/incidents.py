@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tasks.answers.incidents import limit_of
+from tasks.answers.incidents import passed_limit
 from tasks.domain.incidents import BY_KIND, Incident, Kind, command_of
 from tasks.show.documents.document import Document
 
@@ -114,7 +114,7 @@ def _fields(incident: Incident, config: Config) -> dict[str, object]:
         "told": incident.told,
         "closed": incident.closed,
         "value": incident.value,
-        "limit": limit_of(config, incident.kind, incident.scope),
+        "limit": passed_limit(config, incident),
         "measure": condition.measure.value,
         "files": incident.files,
         "reason": incident.reason,

@@ -6,9 +6,11 @@ from contextlib import closing
 from datetime import timedelta
 from functools import partial
 
+import sqlalchemy as sa
+
 from tasks.domain.incidents import Change, Fact, Hold, Kind, Settings, What, step
 from tasks.ledger import Ledger
-from tasks.ledger.incidents import Silence, incidents_table
+from tasks.ledger.incidents import Silence, incidents_table, outbox_table
 from tests.builders import NOW
 
 MINUTE = timedelta(minutes=1)
@@ -62,6 +64,29 @@ def test_the_outbox_keeps_a_change_for_each_target_until_it_is_delivered(url: st
         ledger.prune(NOW + timedelta(days=1))
         assert ledger.incidents.undelivered("sns", NOW) == []
         assert len(ledger.incidents.open()) == 1
+
+
+def test_what_only_a_later_version_knows_hides_no_other_message(url: str) -> None:
+    lost = Fact(Kind.LOST, "espn/espn_summary", 1)
+    with closing(Ledger(url)) as ledger:
+        for minute in (0, 2):
+            changes = evaluate(ledger, minute, PAUSED, lost)
+        assert {change.id for change in changes} == {"1-opened", "2-opened"}
+        of_later = sa.func.replace(outbox_table.c.document, "source_paused", "of_later")
+        of_later = sa.func.replace(of_later, '"files"', '"since_later": 1, "files"')
+        update = outbox_table.update().values(document=of_later)
+        ledger.database.write(lambda connection: connection.execute(update))
+        assert [change.id for change in ledger.incidents.undelivered("ops", NOW)] == ["2-opened"]
+
+
+def test_what_is_left_out_hides_no_other_message(url: str) -> None:
+    many = [Fact(Kind.LOST, f"espn/d{number}", 1) for number in range(5)]
+    with closing(Ledger(url)) as ledger:
+        for minute in (0, 2):
+            changes = evaluate(ledger, minute, *many)
+        ids = [change.id for change in changes]
+        assert [one.id for one in ledger.incidents.undelivered("ops", NOW, 2)] == ids[:2]
+        assert [one.id for one in ledger.incidents.undelivered("ops", NOW, 2, ids[:4])] == ids[4:]
 
 
 def test_what_is_pending_and_passes_leaves_no_row_and_a_failed_evaluation_nothing(url: str) -> None:

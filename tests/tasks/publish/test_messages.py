@@ -56,6 +56,14 @@ def test_a_document_has_all_that_is_known_of_an_incident() -> None:
     }
 
 
+def test_the_limit_is_the_one_that_was_passed() -> None:
+    config = a_config()
+    change = Change("7-opened", PAUSED._replace(passed=60.0), What.OPENED, NOW)
+    message = message_about(change, config, place_of(config))
+    assert message.document["limit"] == 60
+    assert "It is 4h; the limit is 1m." in message.lines
+
+
 @pytest.mark.parametrize("what", list(What))
 def test_all_documents_have_the_same_fields(what: What) -> None:
     config = a_config()

@@ -201,6 +201,24 @@ def test_a_message_that_is_refused_holds_up_no_other(file: Path) -> None:
     asyncio.run(test())
 
 
+def test_a_hundred_messages_that_are_refused_hide_no_later_one(file: Path) -> None:
+    async def test() -> None:
+        with receiver(lambda handler: handler.answer(400)) as (url, received):
+            config = settings(file, ops=url)
+            scopes = [f"{source}/{dataset}" for source in config.sources for dataset in config.datasets]
+            kinds = Kind.LOST, Kind.UNREADABLE, Kind.CONFIGURATION, Kind.SERVERS
+            facts = [Fact(kind, scope, 1) for kind in kinds for scope in scopes]
+            assert len(facts) > 100, "more than are read at once"
+            process = Process(config)
+            process.facts = facts[:100]
+            await process.rounds(4, timedelta(seconds=61))
+            process.facts = facts[:101]
+            await process.rounds(6, timedelta(seconds=61))
+            assert facts[100][:2] in {(document["kind"], document["scope"]) for document in received.documents}
+
+    asyncio.run(test())
+
+
 def test_what_flaps_gives_two_messages(file: Path) -> None:
     async def test() -> None:
         with receiver() as (url, received):

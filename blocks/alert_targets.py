@@ -58,6 +58,10 @@ class AlertTarget(ABC):
                 await self._send(message)
         except TimeoutError:
             raise self._failed(f"it has not answered within {WITHIN:.0f} s") from None
+        except DeliveryError:
+            raise
+        except Exception as error:  # whatever it is, the others are told
+            raise self._failed(f"it cannot be told: {error!r}") from None
 
     @abstractmethod
     async def _send(self, message: Message) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from config.models.base import Duration, Model, Number, matching, without_ends
 
@@ -35,12 +35,24 @@ IncidentKind = Literal[
     "dead_letters",
 ]
 
+# The kinds whose condition only holds or does not, and those whose limit is a share of 1.
+WITHOUT_LIMIT = frozenset(
+    {"configuration", "disk", "ledger", "lake", "prefect", "schedule_paused", "two_servers", "bucket", "event_path"}
+)
+SHARES = frozenset({"failures"})
+
 AlertsOwner = Literal["adce", "prometheus", "none"]
 
 
 def _check_safe(url: str) -> str:
     """The URL, if what is sent to it can be read by nobody on the way."""
     parts = urlsplit(url)
+    try:
+        has_port = parts.port != 0
+    except ValueError:
+        has_port = False
+    if not has_port:
+        raise ValueError("its port must be a number from 1 to 65535")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise ValueError("must begin with https://; http:// is for addresses of this machine, as http://127.0.0.1:8080")
     return url
@@ -159,6 +171,21 @@ class Alerts(Model):
     limits: dict[IncidentKind, Number] = Field(
         default={}, description="limits of conditions in place of the usual ones, in seconds, shares of 1 or counts"
     )
+
+    @field_validator("limits")
+    @classmethod
+    def _check_limits(cls, limits: dict[IncidentKind, float]) -> dict[IncidentKind, float]:
+        for kind, limit in limits.items():
+            if kind in WITHOUT_LIMIT:
+                raise ValueError(
+                    f"{kind} has no limit, since it only holds or does not; adce alerts silence holds it back"
+                )
+            if kind in SHARES and not 0 <= limit <= 1:
+                raise ValueError(f"{kind} must be a share from 0 to 1, as 0.25; it is {limit:g}")
+            if limit < 0:
+                raise ValueError(f"{kind} must be a number that is not negative; it is {limit:g}")
+        return limits
+
     targets: dict[TargetName, Target] = Field(default={}, description="who is told, each by a name of your choice")
     link: (
         Annotated[

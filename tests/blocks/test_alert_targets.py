@@ -18,7 +18,7 @@ import boto3
 import pytest
 
 from blocks import alert_targets as module
-from blocks.alert_targets import AlertTarget, DeliveryError, target_of
+from blocks.alert_targets import AlertTarget, DeliveryError, Http, target_of
 from config.load import load_config
 from tasks.domain.alert_messages import Message
 from tests.receivers import receiver
@@ -42,6 +42,13 @@ def failure(**settings: Any) -> DeliveryError:
         deliver(**settings)
     assert "\n" not in str(raised.value)
     return raised.value
+
+
+def test_any_error_is_one_line_of_its_target() -> None:
+    target = Http("ops", "http://127.0.0.1:99999/", lambda message: message.document, {})  # no port that there is
+    with pytest.raises(DeliveryError, match=r"^alerts.targets.ops: it cannot be told: ") as raised:
+        asyncio.run(target.deliver(MESSAGE))
+    assert "\n" not in str(raised.value)
 
 
 def test_slack_gets_a_text_in_its_markup() -> None:

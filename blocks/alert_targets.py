@@ -167,7 +167,13 @@ async def target_of(name: str, target: Target, config: Config) -> AlertTarget:
     if isinstance(target, SnsTarget):
         return Sns(name, target, config)
     if target.url_block is not None:
-        url = await in_daemon_thread(partial(_url_in_block, name, target.url_block), f"block {name}")
+        reading = in_daemon_thread(partial(_url_in_block, name, target.url_block), f"block {name}")
+        try:
+            async with asyncio.timeout(WITHIN):
+                url = await reading
+        except TimeoutError:
+            text = f"Prefect has not answered within {WITHIN:.0f} s for its Secret block {target.url_block!r}"
+            raise DeliveryError(f"alerts.targets.{name}: {text}") from None
         target = _with_url(name, target, url)
     if isinstance(target, SlackTarget):
         return Http(name, str(target.url), lambda message: {"text": for_slack(message)}, {})

@@ -93,6 +93,8 @@ _NO_SECRET = re.compile(
 _NAMES_OF_BLOCKS = {"ADCE_AWS_CREDENTIALS"}  # the value of this variable is the name of a Prefect block, not a secret
 _ADDRESS = re.compile(r"(?:https?|s3|file)://[^\s@?]+")  # an address without userinfo and query
 
+_WORD = re.compile(r"[a-z]*|[A-Z][a-z]*|v?\d*")  # a part of an address that is no secret by itself
+
 _known: set[str] = set()
 
 
@@ -170,7 +172,10 @@ def register_url(url: str) -> None:
     _, _, rest = url.strip().partition("://")
     register([url.strip(), rest] if rest else [url.strip()])
     host, _, path = rest.partition("/")
-    register(part for part in re.split(r"[/?&=#:@]", host.rpartition("@")[0] + "/" + path) if len(part) >= _LONG)
+    parts = re.split(r"[/?&=#:@]", host.rpartition("@")[0] + "/" + path)
+    register(part for part in parts if len(part) >= _LONG or not _WORD.fullmatch(part))
+    if path.count("/"):  # a path of one word, as /alerts, is in many texts
+        register([f"/{path}", f"/{path.partition('?')[0]}"])
     if not url.startswith("http"):  # in other URLs, as those of Apprise, what is in the host's place may be a secret
         register(part for part in re.split(r"[@:]", host) if len(part) >= _LONG)
 

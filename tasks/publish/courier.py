@@ -88,7 +88,11 @@ class Courier:
             if change.id in self._is_recorded or (change.id in self._refused and now < self._refused[change.id].until):
                 continue
             try:
-                await self._send(message_of(change))
+                if self._target is None:
+                    self._target = await self._open_target()
+                    if not may_send():  # it may have taken long
+                        return
+                await self._send(self._target, message_of(change))
             except DeliveryError as error:
                 self._fail(change, error)
             except Exception as error:  # whatever it is, it is told, and tried again
@@ -101,10 +105,8 @@ class Courier:
                     self._outage.ended()
                 await self._record_rest()
 
-    async def _send(self, message: Message) -> None:
-        if self._target is None:
-            self._target = await self._open_target()
-        await self._target.deliver(message)
+    async def _send(self, target: AlertTarget, message: Message) -> None:
+        await target.deliver(message)
         log.info("%s is told: %s", self.name, message.title)
 
     def _fail(self, change: Change, error: DeliveryError) -> None:

@@ -113,7 +113,7 @@ def test_an_error_shows_no_secret() -> None:
     with receiver(echo) as (url, _):
         error = failure(type="slack", url=f"{url}/services/T000/B000/abcdefghijklmnopqrst")
     assert "abcdefghijklmnopqrst" not in str(error)
-    assert str(error).startswith("alerts.targets.ops: HTTP 404: no /services/T000/B000/***")
+    assert str(error).startswith("alerts.targets.ops: HTTP 404: no ***")
 
 
 def test_an_address_at_which_nobody_is_cannot_be_reached() -> None:
@@ -239,6 +239,15 @@ def test_a_service_of_apprise_that_hangs_is_not_asked_again_meanwhile(monkeypatc
     assert first == "alerts.targets.ops: it has not answered within 1 s"
     assert second == "alerts.targets.ops: it still hangs"
     assert len(requests) == 1
+
+
+def test_a_block_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(module, "WITHIN", 0.05)
+    monkeypatch.setattr(module, "_url_in_block", lambda name, block: str(answered.wait(60)))
+    with pytest.raises(DeliveryError, match="Prefect has not answered within 0 s for its Secret block 'channel'"):
+        a_target(type="slack", url_block="channel")
+    answered.set()
 
 
 @pytest.mark.usefixtures("prefect_api")

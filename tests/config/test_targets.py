@@ -10,7 +10,7 @@ from config import secrets
 from config.effective import effective_settings
 from config.load import ConfigError, load_config, load_layers
 from config.models import AppriseTarget, SlackTarget, SnsTarget, WebhookTarget
-from config.secrets import masked
+from config.secrets import masked, register_url
 
 HOOK = "https://hooks.slack.com/services/T0000/B0000/abcdefghijklmnop"
 TARGETS = f"""
@@ -131,3 +131,10 @@ def test_the_link_is_an_address() -> None:
     assert lines("{ping: 'ftp://hunter2'}") == [
         "ping: not a URL; write it as https://host/path (it is of type str, and is not shown)"
     ]
+
+
+def test_a_path_of_a_url_is_secret_in_whole_and_in_part_but_words_are_not() -> None:
+    register_url("https://example.org/hooks/services/s3cr3t-tok1")
+    assert masked("Cannot POST /hooks/services/s3cr3t-tok1") == "Cannot POST ***"
+    assert masked("no channel s3cr3t-tok1") == "no channel ***"
+    assert masked("services end; hooks and example.org stay") == "services end; hooks and example.org stay"

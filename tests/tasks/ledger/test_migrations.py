@@ -1,11 +1,13 @@
 """Does a ledger of an older version keep its rows?"""
 
 import json
+import re
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import alembic.command
@@ -23,6 +25,13 @@ from tasks.ledger.leases import Leases
 from tasks.ledger.plans import RUN, KeptPlan
 from tasks.ledger.settings import KeptSettings
 from tests.builders import NOW
+
+
+def test_the_changelog_names_the_schema_after_the_upgrade_and_no_other() -> None:
+    root = Path(__file__).parents[3]
+    newest = max(file.name[:4] for file in root.glob("tasks/ledger/migrations/versions/0*.py"))
+    unreleased = (root / "CHANGELOG.md").read_text().split("\n## ")[1]
+    assert re.findall(r"(?:schema(?: after the upgrade)?(?: is)?) (\d{4})", unreleased) == [newest]
 
 
 class OldLedger:

@@ -482,13 +482,13 @@ def test_an_allowance_that_nobody_used_in_its_time_is_no_leave_later() -> None:
     assert abs(times[0] - times[1]) >= 1
 
 
-async def _order_of_two(client: PrefectClient, count: int, order: list[str]) -> list[str]:
-    """Which of two processes has sent each of so many requests; it is added to `order` once it is sent."""
+async def _order_of_two(client: PrefectClient, order: list[str], is_enough: Callable[[], bool]) -> list[str]:
+    """Which of two processes has sent each request, until there are enough; it is added to `order` once it is sent."""
     rate = Rate(requests=2, seconds=0.5)
     async with _bucket(client, rate) as one, _bucket(client, rate) as other:
 
         async def allowance(name: str, bucket: Bucket) -> None:
-            while len(order) < count:
+            while not is_enough():
                 await _leave(bucket)
                 order.append(name)
 
@@ -498,7 +498,8 @@ async def _order_of_two(client: PrefectClient, count: int, order: list[str]) -> 
 
 def test_a_process_that_has_had_some_allowances_lets_another_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.upstream.buckets._MOST_RENEWALS", 1)
-    order = _with_client(lambda client: _order_of_two(client, 60, []))
+    order: list[str] = []
+    _with_client(lambda client: _order_of_two(client, order, lambda: len(order) >= 60))
     assert min(order.count("one"), order.count("other")) > 15
 
 
@@ -509,20 +510,24 @@ def test_a_process_that_waits_while_the_clock_of_the_prefect_server_is_set_forwa
     clock = tmp_path / "clock"
     clock.write_text("+0 seconds")
 
-    async def story(client: PrefectClient) -> list[str]:
-        order: list[str] = []
+    order: list[str] = []
+    most = 400  # in the former code, one of them kept the bucket for an hour
 
+    def turns() -> list[str]:
+        return [name for name, _ in groupby(order[:most])]  # beyond that, one has the bucket since the other has ended
+
+    async def story(client: PrefectClient) -> None:
         async def jump() -> None:
             while set(order) != {"one", "other"}:  # both have to know the clock
                 await asyncio.sleep(0.05)
             clock.write_text("+3600 seconds")
 
-        await asyncio.gather(jump(), asyncio.wait_for(_order_of_two(client, 80, order), 300))
-        return order[:80]  # without the one that gets the bucket only because the other has ended
+        sending = _order_of_two(client, order, lambda: len(turns()) >= 4 or len(order) >= most)
+        await asyncio.gather(jump(), asyncio.wait_for(sending, 300))
 
     with prefect_server(tmp_path, clock=clock) as env, temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"]}):
-        turns = [name for name, _ in groupby(_with_client(story))]
-    assert len(turns) >= 4, "each has one more after that"
+        _with_client(story)
+    assert len(turns()) >= 4, "each has one more after that"
 
 
 class _BusyOnce:

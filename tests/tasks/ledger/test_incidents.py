@@ -67,10 +67,10 @@ def test_the_outbox_keeps_a_change_for_each_target_until_it_is_delivered(url: st
 
 
 def test_what_only_a_later_version_knows_hides_no_other_message(url: str) -> None:
-    lost = Fact(Kind.LOST, "espn/espn_summary", 1)
+    unreadable = Fact(Kind.UNREADABLE, "espn/espn_summary", 1)
     with closing(Ledger(url)) as ledger:
         for minute in (0, 2):
-            changes = evaluate(ledger, minute, PAUSED, lost)
+            changes = evaluate(ledger, minute, PAUSED, unreadable)
         assert {change.id for change in changes} == {"1-opened", "2-opened"}
         of_later = sa.func.replace(outbox_table.c.document, "source_paused", "of_later")
         of_later = sa.func.replace(of_later, '"files"', '"since_later": 1, "files"')
@@ -80,7 +80,7 @@ def test_what_only_a_later_version_knows_hides_no_other_message(url: str) -> Non
 
 
 def test_what_is_left_out_hides_no_other_message(url: str) -> None:
-    many = [Fact(Kind.LOST, f"espn/d{number}", 1) for number in range(5)]
+    many = [Fact(Kind.UNREADABLE, f"espn/d{number}", 1) for number in range(5)]
     with closing(Ledger(url)) as ledger:
         for minute in (0, 2):
             changes = evaluate(ledger, minute, *many)

@@ -36,9 +36,9 @@ from tests.receivers import Received, receiver
 from tests.servers import Handler, postgresql, postgresql_programs, restart_postgresql, stop_postgresql
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-LOST = Fact(Kind.LOST, "espn/espn_summary", 3, 3)
+UNREADABLE = Fact(Kind.UNREADABLE, "espn/espn_summary", 3, 3)
 DEAD = Fact(Kind.DEAD_LETTERS, "", 1)
-FOUND = LOST._replace(value=0)
+FOUND = UNREADABLE._replace(value=0)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ class Process:
     """A process with a notifier, of which the test is the clock. It knows `facts`."""
 
     def __init__(self, config: Config, now: datetime = NOW):
-        self.now, self.seconds, self.facts = now, 0.0, [LOST]
+        self.now, self.seconds, self.facts = now, 0.0, [UNREADABLE]
         self.notifier = Notifier(config, lambda: self.facts, lambda: self.now, lambda: self.seconds)
 
     def later(self, span: timedelta) -> None:
@@ -112,7 +112,7 @@ def test_each_change_is_told_once_to_each_target_in_order(file: Path) -> None:
             process.facts = [FOUND, DEAD]
             await process.rounds()
             assert ids(received) == ids(other) == ["1-opened", "1-closed", "2-opened"]
-            assert {document["kind"] for document in received.documents} == {"lost_files", "dead_letters"}
+            assert {document["kind"] for document in received.documents} == {"unreadable_files", "dead_letters"}
             await process.notifier.end(1)
             heir = Process(process.notifier._config, process.now)
             heir.facts = process.facts
@@ -128,7 +128,7 @@ def test_a_target_that_hangs_delays_no_other(file: Path) -> None:
     async def test() -> None:
         with receiver(lambda handler: answered.wait(60) and None) as (url, hung), receiver() as (other_url, other):
             process = Process(settings(file, ops=url, pager=other_url))
-            for facts in ([LOST], [LOST], [LOST], [FOUND]):
+            for facts in ([UNREADABLE], [UNREADABLE], [UNREADABLE], [FOUND]):
                 process.facts = facts
                 await process.notifier.round()
                 await asyncio.sleep(0)  # so that what is told is sent before the time passes
@@ -239,7 +239,7 @@ def test_two_processes_on_one_ledger_tell_each_change_once_and_one_goes_on_for_t
         with receiver() as (url, received):
             config = settings(file, ops=url)
             one, other = Process(config), Process(config)
-            for facts in ([LOST], [LOST], [LOST, DEAD], [LOST, DEAD], [LOST, DEAD]):
+            for facts in ([UNREADABLE], [UNREADABLE], [UNREADABLE, DEAD], [UNREADABLE, DEAD], [UNREADABLE, DEAD]):
                 one.facts = other.facts = facts
                 await asyncio.gather(one.rounds(1), other.rounds(1))
             assert sorted(ids(received)) == ["1-opened", "2-opened"]
@@ -381,7 +381,7 @@ def test_without_targets_incidents_are_known_and_who_comes_later_is_not_told_of_
         with receiver() as (url, received):
             alone = Process(settings(file))
             await alone.rounds()
-            assert [one.kind for one in ledger.incidents.open()] == [Kind.LOST]
+            assert [one.kind for one in ledger.incidents.open()] == [Kind.UNREADABLE]
             later = Process(settings(file, ops=url), alone.now)  # to which the other one leaves the lease
             await later.rounds()
             await alone.notifier.end(1)

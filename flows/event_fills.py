@@ -13,8 +13,8 @@ from prefect import tags
 from prefect.states import get_state_exception
 
 from flows.loop_thread import LoopThread
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.errors import UnexpectedKeysError
-from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import plural
 from tasks.observe.outages import Outage
 

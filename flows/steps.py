@@ -22,10 +22,11 @@ from tasks.answers.ending import ending
 from tasks.answers.headline import headline
 from tasks.answers.report import Report
 from tasks.answers.settings import SettingsUsed, settings_used
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.overview import Overview
 from tasks.domain.assess.states import State
 from tasks.domain.outcomes import RunPart
-from tasks.domain.plan.plan import Gap, Plan, in_start_order
+from tasks.domain.plan.plan import Plan, in_start_order
 from tasks.domain.wording import plural
 from tasks.observe.look import Look
 from tasks.observe.session import Session

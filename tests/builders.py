@@ -11,11 +11,12 @@ from arro3.core import Array, DataType, RecordBatch
 
 from config.load import load_config
 from config.models import Config, Priority
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind, LakeObject
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.metrics import CATALOGUE, DATASET, SOURCE, Distribution, Histogram, Measured, Metric
-from tasks.domain.plan.plan import Fill, Gap
+from tasks.domain.plan.plan import Fill
 from tasks.domain.plan.scoring import Score
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)

@@ -78,6 +78,11 @@ def test_the_pure_core_needs_nothing_but_the_standard_library() -> None:
         assert not outside, f"{file.name} imports {outside}"
 
 
+def test_the_assessment_does_not_depend_on_the_plan() -> None:
+    files = (ROOT / "tasks/domain/assess").rglob("*.py")
+    assert [file for file in files if any(name.startswith("tasks.domain.plan.") for name in _imports(file))] == []
+
+
 def test_no_module_imports_itself_through_others() -> None:
     """Imports for the type checker only, and imports within functions, count too."""
     remaining = {module: _modules_of(file) - {module} for module, file in MODULES.items()}

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.outcomes import IN_LAKE, FileOutcome, Outcome
-from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.success import nearest_rank
 from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows

@@ -11,9 +11,9 @@ from typing import NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from tasks.domain.arrivals import OF_THE_LAKE, Fate, LastChange, Unannounced
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Examination, LakeObject, LearntBy, Unreadable
 from tasks.domain.metrics import EVENTS, Amounts
-from tasks.domain.plan.plan import Gap
 from tasks.ledger.announcements import Announcements
 from tasks.ledger.arrivals import Arrivals, Recorded, lock_arrivals
 from tasks.ledger.database import Database, delete

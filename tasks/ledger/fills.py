@@ -9,6 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from tasks.domain.assess.absences import Absence, Look
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Examination, LakeObject
 from tasks.domain.metrics import (
     DEFERRALS,
@@ -25,7 +26,6 @@ from tasks.domain.metrics import (
     Amounts,
 )
 from tasks.domain.outcomes import Failure, FileOutcome, Outcome
-from tasks.domain.plan.plan import Gap
 from tasks.domain.times import SKEW
 from tasks.ledger.absences import Absences
 from tasks.ledger.announcements import Announcements

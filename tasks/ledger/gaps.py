@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
 from tasks.domain.metrics import DUE_TO_DETECTED, SEEN_TO_VANISHED, Amounts
-from tasks.domain.plan.plan import Gap
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata, rows
 from tasks.ledger.runs import first_began
 from tasks.ledger.totals import Totals

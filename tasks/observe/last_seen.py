@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
-from tasks.domain.plan.plan import Gap
 from tasks.observe.held import Held
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.session import Session

@@ -14,6 +14,7 @@ from config.models import Config
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.doubts import complete_until
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.overview import Overview, gaps_of, joined, overview_of, stored_files
 from tasks.domain.assess.states import NOT_READ, Examination, Kind, LakeObject, State, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
@@ -31,7 +32,6 @@ from tasks.domain.expected.cells import (
 from tasks.domain.expected.games import Game, by_season, deduplicated
 from tasks.domain.expected.keys import Misnamed, find_misnamed, folders
 from tasks.domain.outcomes import RunPart
-from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.wording import and_more
 from tasks.log_lines import about

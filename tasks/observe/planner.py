@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 from config.models import Priority
 from tasks.domain.assess.absences import Absence, keys_in_doubt
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.flags.rollouts import covered
 from tasks.domain.limits.pauses import Pause, Phase, all_trusted
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.lanes import LATENCY, START_UP, Capacity, forecast, with_eta
-from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan, why_paused
+from tasks.domain.plan.plan import Fill, Plan, make_plan, why_paused
 from tasks.domain.plan.scoring import success_factor
 from tasks.domain.reasons import Limit, Reason, last_to_end
 from tasks.ledger.attempts import VariantResults

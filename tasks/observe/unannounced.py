@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from tasks.domain.arrivals import UNKNOWN, LastChange, Unannounced
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Content, LakeObject
-from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import duration, plural
 from tasks.ledger.events import Shown
 from tasks.observe.knowledge import Knowledge

@@ -24,10 +24,10 @@ from tasks.domain.arrivals import (
     parse,
     settled,
 )
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import LakeObject, LearntBy, Unreadable, came_due, is_due
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Cell
-from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import one_line
 from tasks.ledger.events import Before, Judged, Told
 from tasks.observe.expected_files import ExpectedFiles

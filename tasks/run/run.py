@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from config.models import Config, Priority
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Examination, LakeObject, Status, version_of
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.errors import BucketError, LakeError, LedgerError
@@ -20,7 +21,7 @@ from tasks.domain.lakes import Pairing
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.lanes import START_UP, Capacity
-from tasks.domain.plan.plan import Deferral, Fill, Gap, Plan, without
+from tasks.domain.plan.plan import Deferral, Fill, Plan, without
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.leases import RECONCILE
 from tasks.ledger.runs import RunRecord

@@ -34,9 +34,9 @@ from flows.watch import Watch
 from tasks import clock
 from tasks.answers.watched import Watched
 from tasks.domain.assess.assessment import expected_cells
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind, LakeObject, is_due
 from tasks.domain.expected.cells import Selection, calendar_cells
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.observe.queue import open_queue
 from tasks.observe.receivers import receiving

@@ -28,10 +28,11 @@ from flows.in_process import InProcess
 from flows.opening import open_run
 from flows.task_runner import FillTaskRunner
 from tasks.domain.assess.assessment import listed_games
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.plan.lanes import Span
-from tasks.domain.plan.plan import Fill, Gap, Plan
+from tasks.domain.plan.plan import Fill, Plan
 from tasks.observe.listing import judge
 from tasks.run.dispatcher import Dispatcher
 from tests.benchmarks.mix import MIX, bounds, ratios, the_mix

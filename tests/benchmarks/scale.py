@@ -26,12 +26,12 @@ from config.load import load_config
 from config.models import Config
 from tasks.answers.plan import report_of
 from tasks.domain.assess.assessment import expected_cells
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Examination, Kind, LakeObject, version_of
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.expected.cells import Cell, Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord, files_table, fills_table
 from tasks.ledger.database import Database

@@ -18,9 +18,9 @@ from playwright.sync_api import sync_playwright
 from rich.table import Table
 
 from config.load import load_config
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Examination, Kind, LakeObject
 from tasks.domain.assess.verdicts import whole
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.observe.listing import check_ids
 from tests.benchmarks.serve import PER_SECOND, ask, fill, recording, service

@@ -11,13 +11,13 @@ import pytest
 from click.testing import Result
 
 from config.load import load_config
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
 from tasks.domain.incidents import Fact, Settings, step
 from tasks.domain.incidents import Kind as IncidentKind
 from tasks.domain.limits.buckets import BucketOnServer
 from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.limits.rates import AllowanceTerms
-from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tasks.ledger.operator_pauses import OperatorPauses

@@ -15,10 +15,10 @@ import pytest
 from config.models import Config
 from deployments.serve import drill_down
 from tasks.domain.assess.coverage import Hole
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, deferred_by
 from tasks.domain.assess.verdicts import whole
-from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import utc
 from tasks.ledger import Ledger

@@ -21,6 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tasks.domain.assess.completeness import end_of
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State
 from tasks.domain.assess.unknown import UnknownSchedule
@@ -31,7 +32,6 @@ from tasks.domain.incidents import Kind as What
 from tasks.domain.limits.servers import Server
 from tasks.domain.metrics import COMPLETE_UNTIL, OLDEST, QUEUE, series_of
 from tasks.domain.outcomes import RunEnd
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tasks.observe.listing import check_ids

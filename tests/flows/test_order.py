@@ -9,9 +9,9 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 
 from config.load import load_config
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Selection, calendar_cells
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tests.flows.conftest import NOW, Reconcile
 

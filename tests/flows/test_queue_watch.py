@@ -10,11 +10,11 @@ import pytest
 
 from flows.watch import Watch
 from tasks import clock
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Content, Examination
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.errors import LakeError, LedgerError
 from tasks.domain.expected.cells import Selection
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tasks.ledger.unread_messages import UnreadMessage, UnreadMessages

@@ -13,12 +13,12 @@ from typing import NamedTuple
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.claims import Claim, in_flight
 from tasks.domain.assess.doubts import FromInventory
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.periods import span
 from tasks.domain.assess.states import Kind, LakeObject, State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected.cells import Cell, Partition
 from tasks.domain.expected.keys import Misnamed
-from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import accumulate
 
 from config.models import Config, Priority
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Cell, without_rollout
 from tasks.domain.flags.maintenance import window_at
@@ -21,21 +22,6 @@ from tasks.domain.wording import and_more, plural, utc
 
 GIVEN_CAP = "max_fills"  # what Limit.MAX_FILLS belongs to if it is a parameter of the run that decides
 _KINDS = list(Kind)
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A due cell whose file is missing or not as it should be."""
-
-    cell: Cell
-    kind: Kind
-    reason: str
-    first_seen: datetime
-    last_seen: datetime | None = None  # when a look last saw the file; only of a new gap whose file has vanished
-
-    def came_due_after(self, since: datetime | None) -> bool:
-        """Is a file missing that came due after `since`, from when on it would have been noticed? None is no limit."""
-        return self.kind is Kind.MISSING and (since is None or self.cell.due_at > since)
 
 
 @dataclass(frozen=True, slots=True)

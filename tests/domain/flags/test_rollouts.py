@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Config, Rollout
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Selection, calendar_cells, game_cells
 from tasks.domain.flags.rollouts import covered, own_addresses, reached, scrapers, source_for
 from tasks.domain.limits.pauses import Pause
-from tasks.domain.plan.plan import Gap, make_plan
+from tasks.domain.plan.plan import make_plan
 from tasks.domain.reasons import Limit, Reason
 from tests.builders import NOW, a_cell, a_config, a_game, a_gap
 

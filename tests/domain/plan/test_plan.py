@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Command, Config, Maintenance, Priority, Rollout
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Cell
 from tasks.domain.limits.pauses import OperatorPause, Pause, Window
 from tasks.domain.plan.plan import (
     GIVEN_CAP,
     Deferral,
-    Gap,
     RunCap,
     in_start_order,
     make_plan,

@@ -11,6 +11,7 @@ import pytest
 from blocks.store import Store
 from tasks.answers.incidents import facts_of
 from tasks.domain.arrivals import Unannounced
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.incidents import Fact, Incidents, Kind, Settings, step
@@ -26,7 +27,6 @@ from tasks.domain.metrics import (
     series_of,
 )
 from tasks.domain.outcomes import Failure, FileOutcome, Outcome, RunEnd
-from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord

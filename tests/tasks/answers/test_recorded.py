@@ -14,6 +14,7 @@ from config.models import Priority
 from tasks.answers.metrics import measured
 from tasks.answers.recorded import coverage, coverage_of, recorded_look
 from tasks.answers.report import Report
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.overview import Overview, Stored, count_cells, exceptions
 from tasks.domain.assess.periods import By
 from tasks.domain.assess.states import Kind, State, Status
@@ -33,7 +34,7 @@ from tasks.domain.metrics import (
     UNREAD,
     VERIFIED_SINCE,
 )
-from tasks.domain.plan.plan import Deferral, Gap
+from tasks.domain.plan.plan import Deferral
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger import Ledger
 from tests.builders import NOW, a_board, a_cell, a_config

@@ -16,13 +16,14 @@ from tasks.answers.headline import headline
 from tasks.answers.report import Report
 from tasks.domain.assess.assessment import Assessment, assess
 from tasks.domain.assess.doubts import FromInventory
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected.cells import Selection
 from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.plan.plan import Deferral, Gap
+from tasks.domain.plan.plan import Deferral
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.plans import KeptPlan
 from tasks.ledger.runs import RunRecord

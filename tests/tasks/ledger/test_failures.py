@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import date, timedelta
 
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
 from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import Failure, FileOutcome, Outcome
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord
 from tasks.ledger.failures import FailedBodies, InARow

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks.answers.success import success_since
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import Kind
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
-from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.success import Kept
 from tasks.ledger import Ledger

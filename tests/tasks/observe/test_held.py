@@ -19,6 +19,7 @@ from blocks.listing import Listing
 from blocks.store import Store
 from config.models import Collect, Config, Priority
 from tasks.domain.assess.absences import Absence
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.overview import Overview, Stored
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, content_of
 from tasks.domain.assess.verdicts import bad, partial, whole
@@ -26,7 +27,6 @@ from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.expected.keys import folders
 from tasks.domain.expected.seasons import eastern_midnight
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.judgements import judgement_sets_table
 from tasks.observe.held import rules_of

@@ -12,11 +12,11 @@ import pytest
 
 from blocks.listing import Listing
 from config.models import Collect
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Content, Examination, LakeObject, LearntBy, content_of
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.errors import UnreadableError
 from tasks.domain.expected.cells import Selection
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.observe.listing import check_ids
 from tasks.observe.look import Reader, look_at_lake, newly_due

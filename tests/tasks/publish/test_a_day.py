@@ -18,13 +18,13 @@ import pytest
 from blocks.store import Store
 from config.models import Alerts, Config
 from tasks.domain.arrivals import Unannounced
+from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.incidents import Fact, Kind, What
 from tasks.domain.limits.pauses import Pause, failed, refused, succeeded
 from tasks.domain.metrics import CRITICAL_OLDEST, LOST_FILES, series_of
 from tasks.domain.outcomes import Failure, FileOutcome, Outcome
-from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord
 from tasks.ledger.fills import FillEnd

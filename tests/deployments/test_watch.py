@@ -47,7 +47,7 @@ class Lake:
         """
         dead = self.sqs.create_queue(QueueName=f"{self.name}-dead")["QueueUrl"]
         arns = {url: self.attributes(url)["QueueArn"] for url in (self.queue, dead)}
-        redrive = json.dumps({"deadLetterTargetArn": arns[dead], "maxReceiveCount": 2})
+        redrive = json.dumps({"deadLetterTargetArn": arns[dead], "maxReceiveCount": 5})
         settings = {"VisibilityTimeout": "2", "RedrivePolicy": redrive}
         self.sqs.set_queue_attributes(QueueUrl=self.queue, Attributes=settings)
         self.s3.put_bucket_notification_configuration(

@@ -182,8 +182,16 @@ def _open(incidents: Sequence[Incident]) -> Iterator[str]:
     for root in incidents:
         if root.cause in ids:
             continue
-        yield f"{_line(root)}; {'told ' + utc(root.told) if root.told else 'not told'}"
-        yield from (f"  explains: {_line(one)}" for one in incidents if one.cause == root.id)
+        yield f"{_line(root)}{_end(root)}; {'told ' + utc(root.told) if root.told else 'not told'}"
+        yield from (f"  explains: {_line(one)}{_end(one)}" for one in incidents if one.cause == root.id)
+
+
+def _end(incident: Incident) -> str:
+    """Since when an open incident is over, if it is."""
+    from tasks.domain.alert_messages import end_of
+
+    end = end_of(incident)
+    return f"; {end}" if end else ""
 
 
 def _line(incident: Incident) -> str:

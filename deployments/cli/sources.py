@@ -132,13 +132,15 @@ def _show(
 
 
 def _incident(incident: Incident) -> str:
+    from tasks.domain.alert_messages import end_of
     from tasks.domain.incidents import BY_KIND, command_of
 
+    end = f"; {end}" if (end := end_of(incident)) else ""
     files = f", {plural(incident.files, 'file')}" if incident.files else ""
     reason = f": {incident.reason}" if incident.reason else ""
     title, command = BY_KIND[incident.kind].title, command_of(incident)
     more = "" if command == "adce sources" else f"; more: {command}"
-    return f"{incident.scope}: {title} (since {utc(incident.began)}{files}){reason}{more}"
+    return f"{incident.scope}: {title} (since {utc(incident.began)}{files}){reason}{end}{more}"
 
 
 def _files(waiting: Mapping[str, int]) -> str:

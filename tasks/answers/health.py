@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from tasks.domain.alert_messages import end_of
 from tasks.domain.event_path import COMES_WITHIN, EventPath, PathState
 from tasks.domain.incidents import BY_KIND, STOPS_WORK, Incident
 from tasks.domain.times import SKEW
@@ -188,7 +189,7 @@ def _sources(held: Sequence[Held], now: datetime) -> Check:
 def _incidents(known: Evaluated, late: timedelta, now: datetime) -> Check:
     """Are incidents open, and do they stop all work? Those that others explain are only counted."""
     roots = [one for one in known.open if not one.cause]
-    names = [f"{BY_KIND[one.kind].title}{f' ({one.scope})' if one.scope else ''}" for one in roots]
+    names = [_named(one) for one in roots]
     explained = len(known.open) - len(roots)
     output = "; ".join([*names, f"{explained} more that follow from that"] if explained else names)
     verdict = Verdict.WARN if roots else Verdict.PASS
@@ -199,6 +200,12 @@ def _incidents(known: Evaluated, late: timedelta, now: datetime) -> Check:
     fails = "one is open that stops all work: of the configuration, the ledger, the lake, Prefect or the reconcile"
     warns = f"one is open, or nobody has evaluated the conditions for {duration(late)}, or ever"
     return Check(INCIDENTS, verdict, known.at, output or "none is open", warns, fails)
+
+
+def _named(incident: Incident) -> str:
+    scope = f" ({incident.scope})" if incident.scope else ""
+    end = end_of(incident)
+    return f"{BY_KIND[incident.kind].title}{scope}{f', {end}' if end else ''}"
 
 
 def _not_evaluated(at: datetime | None, late: timedelta, now: datetime) -> str:

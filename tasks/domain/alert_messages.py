@@ -92,6 +92,13 @@ def lasted(incident: Incident) -> timedelta:
     return max((incident.cleared or incident.closed or incident.began) - incident.began, timedelta(0))
 
 
+def end_of(incident: Incident) -> str:
+    """Since when an open incident is over, and when it is closed; empty while its condition holds."""
+    if not (incident.cleared and incident.closes_at):
+        return ""
+    return f"over since {utc(incident.cleared)}, and closed at {utc(incident.closes_at)} if it stays so"
+
+
 def reason_of(incident: Incident) -> str:
     """The cause of an incident in one line, without secrets."""
     reason = masked(one_line(incident.reason))

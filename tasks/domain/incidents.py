@@ -514,6 +514,11 @@ class Incident(NamedTuple):
         """Has it been opened, and not been closed?"""
         return self.opened is not None and self.closed is None
 
+    @property
+    def closes_at(self) -> datetime | None:
+        """When it is closed if its condition does not hold again before; None while it holds, and once it is closed."""
+        return self.cleared + BY_KIND[self.kind].keep_for if self.cleared and self.is_open else None
+
 
 def command_of(incident: Incident) -> str:
     """The command that shows more of an incident."""

@@ -14,6 +14,7 @@ from click.testing import Result
 from config.load import load_config
 from deployments.cli import completion
 from tasks.domain.incidents import Fact, Hold, Kind, Settings, step
+from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tests.receivers import receiver
 
@@ -77,6 +78,16 @@ def test_the_list_shows_causes_what_closed_silences_and_what_waits_for_whom(
     assert document["silences"][0]["by"] == "ana"
     assert document["owner"] == "adce"
     assert "hook-of-mine" not in json.dumps(document)
+
+
+def test_what_is_over_and_not_closed_yet_says_so(adce: Adce, ledger: Ledger) -> None:
+    happen(ledger, PAUSED)
+    happen(ledger, PAUSED._replace(value=0), ago=5 * MINUTE)
+    [over] = ledger.incidents.open()
+    assert over.cleared
+    end = f"; over since {utc(over.cleared)}, and closed at {utc(over.cleared + 15 * MINUTE)} if it stays so; told "
+    assert end in adce("alerts", "list").stdout.splitlines()[0]
+    assert end.removesuffix("; told ") in adce("sources").stdout
 
 
 def test_an_empty_list_says_what_is_not_known(adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ from tasks.domain.incidents import Fact, Hold, Kind, Settings, step
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.metrics import CELLS, CHECK, CHECKS, COMPLETE_UNTIL, FILLS, VERDICT, series_of
 from tasks.domain.outcomes import RunEnd
+from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tasks.ledger.incidents import Silence
 from tasks.ledger.leases import Leases
@@ -197,6 +198,8 @@ def test_incidents_are_told_by_their_cause_with_what_was_closed_and_silences(con
         "kind": "source_paused",
         "scope": "espn",
         "title": "A source is paused after refusals",
+        "cleared": None,
+        "closes_at": None,
         "closed": None,
         "value": 4 * 3600,
         "limit": 3 * 3600,
@@ -221,6 +224,25 @@ def test_incidents_are_told_by_their_cause_with_what_was_closed_and_silences(con
         ("critical_gap", True),
     ]
     assert b'adce_incidents{kind="critical_gap"} 1.0' in client.ask("/metrics").body
+
+
+def test_an_incident_that_is_over_says_since_when_and_when_it_is_closed(config: Config) -> None:
+    now = datetime.now(UTC)
+    paused = Fact(Kind.SOURCE_PAUSED, "espn", 4 * 3600)
+    with closing(Ledger(config.ledger)) as ledger:
+        for ago, fact in ((5, paused), (1, paused._replace(value=0))):
+            at = now - timedelta(minutes=ago)
+            ledger.incidents.evaluate(partial(step, facts=[fact], now=at, settings=Settings()), at)
+    client = Client(config).read()
+    ended, closes = now - timedelta(minutes=1), now + timedelta(minutes=14)
+    over = f"over since {utc(ended)}, and closed at {utc(closes)} if it stays so"
+    [root] = client.ask("/incidents").json["open"]
+    [of_source] = client.ask("/status").json["sources"][0]["incidents"]
+    for document in (root, of_source):
+        times = [datetime.fromisoformat(document[name]) for name in ("cleared", "closes_at")]
+        assert times == [ended, closes]
+    [check] = client.ask("/health").json["checks"]["incidents"]
+    assert check["output"] == f"A source is paused after refusals (espn), {over}"
 
 
 def test_the_plan_is_told_in_part_and_counted_as_a_whole(client: Client) -> None:

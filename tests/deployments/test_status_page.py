@@ -23,6 +23,7 @@ from tasks.domain.incidents import BY_KIND, Incident, Incidents, Kind
 from tasks.domain.limits.servers import Server
 from tasks.domain.metrics import COMPLETE_UNTIL, OLDEST, QUEUE, series_of
 from tasks.domain.outcomes import RunEnd
+from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tasks.ledger.database import Database
 from tasks.ledger.leases import Leases
@@ -119,6 +120,17 @@ def test_incidents_say_what_since_when_how_many_files_and_what_happens_next(conf
     assert "Part of A source" in text
     assert "adce sources" in text
     assert "1 incident ended in the last day" in text
+
+
+def test_an_incident_that_is_over_and_not_closed_yet_is_no_present_one(config: Config) -> None:
+    begun, now = NOW, datetime.now(UTC)
+    over = Incident("1", Kind.SOURCE_PAUSED, "espn", begun, opened=begun, cleared=now)
+    opened(config, [over])
+    text = text_of(Client(config).read().ask("/fragments/wrong").body)
+    assert f"Until {utc(now)}" in text
+    assert f"Next it is over since {utc(now)}, and closed at {utc(now + timedelta(minutes=15))} if it stays so" in text
+    opened(config, [over, over._replace(id="2", kind=Kind.BUCKET, cleared=None)])
+    assert "Something is wrong" in text_of(Client(config).read().ask("/fragments/wrong").body)
 
 
 def test_the_command_of_an_incident_names_the_file_of_which_it_tells_more(config: Config) -> None:

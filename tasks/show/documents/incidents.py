@@ -25,6 +25,8 @@ class IncidentState(Document):
     title: str
     since: datetime  # when the condition began to hold
     opened: datetime | None
+    cleared: datetime | None  # since when the condition has not held any more; None while it holds
+    closes_at: datetime | None  # when an open incident that is cleared is closed, if it stays so
     told: datetime | None  # None while another one explains it, or a silence or maintenance window holds it back
     closed: datetime | None
     value: float
@@ -111,6 +113,8 @@ def _fields(incident: Incident, config: Config) -> dict[str, object]:
         "title": condition.title,
         "since": incident.began,
         "opened": incident.opened,
+        "cleared": incident.cleared,
+        "closes_at": incident.closes_at,
         "told": incident.told,
         "closed": incident.closed,
         "value": incident.value,

@@ -120,6 +120,8 @@ class IncidentOf(Document):
     scope: str
     title: str
     since: datetime
+    cleared: datetime | None  # since when the condition has not held any more; None while it holds
+    closes_at: datetime | None  # when it is closed, if it stays so
     files: int
     reason: str
     explained: bool  # by another one, which is told in its place
@@ -133,6 +135,8 @@ class IncidentOf(Document):
             scope=incident.scope,
             title=BY_KIND[incident.kind].title,
             since=incident.began,
+            cleared=incident.cleared,
+            closes_at=incident.closes_at,
             files=incident.files,
             reason=incident.reason,
             explained=bool(incident.cause),

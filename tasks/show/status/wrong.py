@@ -8,6 +8,7 @@ from datetime import datetime
 
 from tasks.answers.health import ANSWERS, INCIDENTS, Check, Health, Verdict
 from tasks.answers.service import Snapshot
+from tasks.domain.alert_messages import end_of
 from tasks.domain.incidents import BY_KIND, Incident, Kind, command_of
 from tasks.domain.wording import duration, utc
 
@@ -26,7 +27,7 @@ ENDS_WITH = {
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An incident: what is wrong, where, why, since when, with how many files, what happens next, and what shows more.
+    """An incident: what is wrong, where, why, from when to when, how many files, what is next, and what shows more.
 
     Another incident may explain it: then its own `explained_by` is the title of that.
     """
@@ -35,7 +36,8 @@ class Trouble:
     scope: str
     reason: str
     since: datetime | None
-    closed: datetime | None
+    until: datetime | None  # None while it is so
+    is_open: bool  # it stays open for some time after it is over
     files: int
     next: str
     command: str
@@ -51,12 +53,19 @@ class Wrong:
     checks: Sequence[Check]  # those that do not pass, but for those of incidents and of the answers' age
 
     @property
+    def is_bad(self) -> bool:
+        """Does a check fail, or does the condition of an incident hold?"""
+        fails = any(check.verdict is Verdict.FAIL for check in self.checks)
+        return fails or any(one.until is None for one in self.open)
+
+    @property
     def answer(self) -> str:
         """The answer in a few words."""
-        fails = any(check.verdict is Verdict.FAIL for check in self.checks)
-        if self.open or fails:
+        if self.is_bad:
             return "Something is wrong"
-        return "Something may be wrong" if self.checks else "Nothing is wrong"
+        if self.checks:
+            return "Something may be wrong"
+        return "Something was wrong until lately" if self.open else "Nothing is wrong"
 
 
 def wrong_of(found: Snapshot, health: Health) -> Wrong:
@@ -66,7 +75,7 @@ def wrong_of(found: Snapshot, health: Health) -> Wrong:
     checks = [
         check for check in health.checks if check.verdict is not Verdict.PASS and check.name not in _SHOWN_ELSEWHERE
     ]
-    return Wrong([one for one in told if not one.closed], [one for one in told if one.closed], checks)
+    return Wrong([one for one in told if one.is_open], [one for one in told if not one.is_open], checks)
 
 
 def _trouble(found: Snapshot, incident: Incident, explained_by: str) -> Trouble:
@@ -75,7 +84,8 @@ def _trouble(found: Snapshot, incident: Incident, explained_by: str) -> Trouble:
         incident.scope,
         incident.reason,
         incident.began,
-        incident.closed,
+        incident.cleared or incident.closed,
+        incident.is_open,
         incident.files,
         "; ".join(_next(found, incident)),
         command_of(incident),
@@ -85,6 +95,9 @@ def _trouble(found: Snapshot, incident: Incident, explained_by: str) -> Trouble:
 
 def _next(found: Snapshot, incident: Incident) -> Iterator[str]:
     """What happens next, and when."""
+    if end := end_of(incident):
+        yield f"it is {end}"
+        return
     source = incident.scope.partition("/")[0]
     if incident.kind in _OF_HOLDS or incident.kind in ENDS_WITH:
         holds = [hold for one in found.sources if one.name == source for hold in one.holds]

@@ -40,6 +40,7 @@ from tasks.ledger.plans import PLAN, RUN
 from tasks.observe.look import check_keys
 from tasks.observe.session import Session
 from tasks.publish.dead_mans_switch import DeadMansSwitch, pinging
+from tasks.publish.evaluation import note_lost
 from tasks.publish.sending import send_once
 from tasks.publish.telling import facts_of_end, tell_once
 from tasks.run.dispatcher import Dispatcher
@@ -169,6 +170,7 @@ async def _steps(
         is_recorded = has_lease and _is_whole(session)
         if is_recorded:
             _record_look(run, report)
+            note_lost(config, session.ledger, session.id, datetime.now(UTC))
         if has_lease:
             switch.succeeded()
         if not config.dry_run:

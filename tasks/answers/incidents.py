@@ -62,6 +62,12 @@ def facts_of(config: Config, ledger: Ledger, now: datetime, since: datetime | No
     return ledger.database.read_together(read)
 
 
+def lost_facts(config: Config, ledger: Ledger, now: datetime) -> list[Fact]:
+    """Which files the last look at the whole lake has found lost: a part of `facts_of`."""
+    found = ledger.database.read_together(lambda: list(_last_look(config, ledger, _time_of_runs(config, ledger, now))))
+    return [fact for fact in found if fact.kind is Kind.LOST and _is_asked(config, fact.scope)]
+
+
 def limit_of(config: Config, kind: Kind, scope: str) -> float:
     """The limit of a condition for a scope, by these settings."""
     limits = {str(name): limit for name, limit in config.alerts.limits.items()}

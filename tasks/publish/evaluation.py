@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from config.models import Config
-from tasks.answers.incidents import facts_of
+from tasks.answers.incidents import facts_of, lost_facts
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.incidents import Change, Fact, Hold, Settings, step
 from tasks.ledger import Ledger
@@ -20,7 +20,24 @@ def evaluate(
     `since` is when the service began that evaluates, if one does. The ledger keeps what is to be told until it has been
     delivered. Raises LedgerError.
     """
-    facts = [*facts_of(config, ledger, now, since), *others]
+    return _evaluate(config, ledger, now, [*facts_of(config, ledger, now, since), *others])
+
+
+def note_lost(config: Config, ledger: Ledger, run: str, now: datetime) -> None:
+    """Opens the incidents of files that the look of a run has found lost, before it fetches them again.
+
+    Whoever tells next tells of them. Nothing is evaluated besides. Raises LedgerError.
+    """
+    facts = lost_facts(config, ledger, now)
+    if not any(fact.value for fact in facts):
+        return
+    targets = config.alerts.targets if config.alerts.owner == "adce" else {}
+    ledger.alert_targets.take_turn(run, targets, now, 0.0)  # a target that is new is told from now on
+    ledger.alert_targets.let_go(run)
+    _evaluate(config, ledger, now, facts)
+
+
+def _evaluate(config: Config, ledger: Ledger, now: datetime, facts: Sequence[Fact]) -> tuple[Change, ...]:
     settings = settings_of(config, holds_of(config, ledger, now))
     return ledger.incidents.evaluate(lambda before: step(before, facts, now, settings), now)
 

@@ -5,6 +5,7 @@ The runs are real ones against the sandbox. What takes hours, such as a pause, i
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from tasks.ledger import Ledger
 from tasks.publish.evaluation import evaluate
 from tests.deployments.conftest import adce  # noqa: F401  (a fixture)
 from tests.flows.conftest import Reconcile
+from tests.receivers import receiver
 
 NOTHING = timedelta(0)
 Told = list[tuple[What, Kind, str]]
@@ -71,6 +73,26 @@ def test_files_that_vanish_and_bodies_that_are_no_game_are_told_until_all_is_men
     time.sleep(1)  # the circuit breaker is open for that long
     run_reconcile()
     assert heard() == [(What.CLOSED, *one) for one in both]
+
+
+def test_files_that_are_fetched_again_by_the_run_that_finds_them_lost_are_told(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SANDBOX": "true", "COLLECT__SOURCES": "[espn]"}.items():
+        monkeypatch.setenv(f"ADCE_{name}", value)
+    with receiver() as (url, received):
+        run_reconcile()
+        monkeypatch.setenv("ADCE_ALERTS__TARGETS", json.dumps({"ops": {"type": "webhook", "url": url}}))
+        lost = sorted((adce_home / "lake/espn_box_scores").iterdir())[:6]
+        for file in lost:
+            file.unlink()
+        run_reconcile()
+        assert all(file.exists() for file in lost)
+        assert [(one["what"], one["kind"], one["files"]) for one in received.documents] == [
+            (what, "lost_files", 6) for what in ("opened", "closed")
+        ]
+        run_reconcile()
+        assert len(received) == 2
 
 
 def test_files_are_lost_while_their_source_is_paused(

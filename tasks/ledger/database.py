@@ -40,7 +40,7 @@ _NEWEST = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions
 _ROWS_PER_STATEMENT = 5000
 _PROBE_BYTES = 64 * 1024  # size of the temporary file by which a folder is tested
 _CONNECT_SECONDS = 10  # how long a database server may take to accept a connection
-_LOCKED_SECONDS = 30  # how long to wait while another program writes to a SQLite database
+LOCKED_SECONDS = 30  # how long to wait while another program writes to a SQLite database
 _WAL_PAGES = 4000  # of 4 KiB, after which SQLite copies its log into the database; commits take twice as long with 1000
 _SERVER_AWAY_SECONDS = 120.0  # how long to wait for a database server that does not answer
 _OPENS_WITHIN_SECONDS = 30.0  # the same when the ledger is opened, because its address may be wrong
@@ -59,7 +59,7 @@ _REMEDIES = {
     "FATAL:  database": "name another, or create it: ADCE starts again from the lake, and only history is lost",
     "read-only transaction": "let the server's database be written; it may be a standby",
     "readonly": "make the file and its folder writable",
-    "locked": f"another program has held it for {_LOCKED_SECONDS} s; end that one",
+    "locked": f"another program has held it for {LOCKED_SECONDS} s; end that one",
     "full": "make room on the disk",
     "disk I/O error": "make room on the disk; if it has room, the disk is broken",
     "unable to open": "make its folder readable and writable",
@@ -594,7 +594,7 @@ def _set_up_postgresql(connection: Any, _: object) -> None:
 def _set_up_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # _begin_sqlite begins transactions, not Python's driver
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_LOCKED_SECONDS * 1000}")
+    cursor.execute(f"PRAGMA busy_timeout = {LOCKED_SECONDS * 1000}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
@@ -614,7 +614,7 @@ def _sqlite_to_read(file: str) -> sqlite3.Connection:
 
 def _set_up_sqlite_to_read(connection: Any, _: object) -> None:
     connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout = {_LOCKED_SECONDS * 1000}")
+    connection.execute(f"PRAGMA busy_timeout = {LOCKED_SECONDS * 1000}")
     connection.execute("PRAGMA query_only = ON")
 
 

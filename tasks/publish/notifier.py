@@ -24,6 +24,7 @@ from tasks.domain.incidents import Change, Fact, Hold, Incident, Incidents, Kind
 from tasks.domain.wording import duration, plural, verb
 from tasks.ledger import Ledger
 from tasks.ledger.alert_targets import Turn
+from tasks.ledger.database import LOCKED_SECONDS
 from tasks.publish.courier import Courier
 from tasks.publish.evaluation import evaluate, holds_of, settings_of
 from tasks.publish.messages import message_about, place_of
@@ -34,7 +35,7 @@ Others = Callable[[], Iterable[Fact]]  # the facts that a process knows besides 
 
 EVERY = 15.0  # seconds from one round to the next
 _LASTS = 60.0  # seconds for which the lease of whoever tells lasts, and what a process knows
-_ANSWERS_WITHIN = 20.0  # seconds after which the ledger counts as away
+_ANSWERS_WITHIN = LOCKED_SECONDS + 5.0  # seconds after which the ledger counts as away; a locked one says so itself
 
 
 def no_facts() -> Iterable[Fact]:

@@ -677,7 +677,7 @@ def test_a_ledger_that_another_program_holds(
     limit: Limit,
 ) -> None:
     """The run ends by that; the ledger can be written again when it has seen it."""
-    monkeypatch.setattr(database, "_LOCKED_SECONDS", 0)
+    monkeypatch.setattr(database, "LOCKED_SECONDS", 0)
     sees = Run.why_not_written
     with closing(sqlite3.connect(adce_home / "ledger.db", isolation_level=None, check_same_thread=False)) as other:
 

@@ -648,7 +648,7 @@ def test_a_ledger_whose_file_is_gone_records_nothing_into_the_void(tmp_path: Pat
 def test_a_ledger_that_another_program_holds_is_waited_for_and_then_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "_LOCKED_SECONDS", 1)
+    monkeypatch.setattr(database_module, "LOCKED_SECONDS", 1)
     file = _sqlite(tmp_path)
     with closing(sqlite3.connect(file)) as other, closing(Ledger(f"sqlite:///{file}")) as ledger:
         other.execute("BEGIN IMMEDIATE")

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import signal
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing
@@ -679,3 +680,22 @@ def test_a_service_goes_on_after_any_error(file: Path, monkeypatch: pytest.Monke
         stack.enter_context(telling(settings(file), fail))
         assert begun.wait(60)
     assert caplog.messages[0] == "incidents are not evaluated: KeyError('surprise')"
+
+
+def test_a_ledger_that_another_program_holds_is_told_with_that_reason(
+    file: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert module._ANSWERS_WITHIN > database_module.LOCKED_SECONDS
+    monkeypatch.setattr(database_module, "LOCKED_SECONDS", 1)
+
+    async def test() -> None:
+        with receiver() as (url, received), closing(sqlite3.connect(file, isolation_level=None)) as holder:
+            process = Process(settings(file, ops=url))
+            process.facts = []
+            holder.execute("BEGIN IMMEDIATE")
+            await process.rounds(5)
+            assert "locked" in received.documents[0]["reason"]
+            holder.execute("ROLLBACK")
+            await process.notifier.end(1)
+
+    asyncio.run(test())

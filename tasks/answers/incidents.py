@@ -121,7 +121,7 @@ def cycle_of(ledger: Ledger, now: datetime) -> tuple[float, str] | None:
 def _servers(config: Config, ledger: Ledger, now: datetime) -> Fact:
     """Do runs of two Prefect servers use this ledger?"""
     since = now - _INTERVALS * config.reconcile.interval
-    both = two_servers(uses_since(ledger.database, since))
+    both = two_servers(uses_since(ledger.database, since), config.reconcile.interval)
     reason = f"{both[0].address} and {both[1].address} both have a rate bucket for the same rate" if both else ""
     return Fact(Kind.SERVERS, "", both is not None, reason=reason)
 

@@ -143,7 +143,8 @@ def _use(
     server: str, buckets: str, began: datetime, ended: datetime | None, outcome: str | None, process: str | None
 ) -> Use:
     has_died = outcome in DEATHS or (ended is None and is_gone(process))
-    return Use(Server(server, json.loads(buckets)), began, began if has_died else ended)
+    is_refused = outcome == RunEnd.FAILED and ended == began  # see Leases._record_refused
+    return Use(Server(server, json.loads(buckets)), began, began if has_died else ended, is_refused)
 
 
 class Leases:

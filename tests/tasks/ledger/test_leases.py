@@ -261,7 +261,8 @@ def test_a_run_on_another_prefect_server_is_refused_while_the_first_is_in_use(da
     [refused] = (run for run in Runs(database).begun_since(_an_hour_ago(), ["reconcile"], 9) if run.failed)
     assert refused.ended == refused.began
     assert "both together would spend every rate twice" in (refused.why or "")
-    assert two_servers(uses_since(database, _an_hour_ago())) == (HERE, THERE), "it is known that both are in use"
+    assert [use.is_refused for use in uses_since(database, _an_hour_ago())] == [False, True]
+    assert two_servers(uses_since(database, _an_hour_ago()), 15 * MINUTE) is None, "the second one has sent nothing"
     one.end(RunEnd.ENDED)
     _begin(database, THERE).end(RunEnd.ENDED)
 
@@ -275,7 +276,7 @@ def test_servers_that_were_in_use_one_after_another_and_one_of_a_dead_run_are_fi
     new = _begin(database, THERE)
     new.end_dead_runs()
     assert [use.ended is None for use in uses_since(database, began)].count(True) == 1
-    assert two_servers(uses_since(database, began)) is None
+    assert two_servers(uses_since(database, began), 15 * MINUTE) is None
     new.end(RunEnd.ENDED)
     dead.end(RunEnd.ENDED)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from difflib import SequenceMatcher
@@ -20,7 +21,15 @@ from tasks.domain.assess.assessment import listed_games
 from tasks.domain.assess.states import Examination, Kind, LakeObject, Learnt, State, Status, deferred_by
 from tasks.domain.assess.verdicts import Verdict
 from tasks.domain.errors import SelectionError
-from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells, why_no_season, why_not_expected
+from tasks.domain.expected.cells import (
+    Cell,
+    Selection,
+    calendar_cells,
+    game_cells,
+    season_of_fields,
+    why_no_season,
+    why_not_expected,
+)
 from tasks.domain.expected.collected import collected
 from tasks.domain.expected.keys import KeyPatterns, fixed_folder
 from tasks.domain.plan.plan import GIVEN_CAP
@@ -242,7 +251,7 @@ def cells_of(config: Config, schedules: Schedules, text: str, now: datetime) -> 
     if "id" in fields:
         cells = _of_game(config, schedules, fields["id"], now)
     else:
-        cells = {cell.key: cell for cell in calendar_cells(config, now, Selection(datasets=(name,)))}
+        cells = _of_calendar(config, {text: (name, fields)}, now)
     return {text: cells[text]} if text in cells else {}
 
 
@@ -257,11 +266,21 @@ def _of_game(config: Config, schedules: Schedules, game: str, now: datetime) -> 
     """The cells of one game, by the schedules that list it."""
     keys = schedules.that_list(game)
     patterns = KeyPatterns(config)
-    found = {key: name for key in keys if (name := patterns.dataset_of(key))}
-    chosen = Selection(datasets=tuple(set(found.values())))
-    lists = {cell.key: cell for cell in calendar_cells(config, now, chosen) if cell.key in found} if found else {}
+    lists = _of_calendar(config, {key: match for key in keys if (match := patterns.match(key))}, now)
     cells = _games_of(config, schedules, lists, now, Selection())
     return {key: cell for key, cell in cells.items() if cell.game and cell.game.id == game}
+
+
+def _of_calendar(
+    config: Config, matches: Mapping[str, tuple[str, Mapping[str, str]]], now: datetime
+) -> dict[str, Cell]:
+    """The cells that follow from the calendar, of keys that match a dataset with some fields."""
+    cells: dict[str, Cell] = {}
+    for key, (name, fields) in matches.items():
+        with suppress(ValueError):  # there is no such day or season
+            chosen = Selection(datasets=(name,), seasons=(season_of_fields(fields),))
+            cells |= {cell.key: cell for cell in calendar_cells(config, now, chosen) if cell.key == key}
+    return cells
 
 
 def _games_of(

@@ -242,6 +242,8 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
         if dataset.per == "game":
             continue
         for season in seasons.seasons_between(first_season, current):
+            if selection.seasons and season not in selection.seasons:
+                continue
             for first_day, last_day, fields in _periods(dataset.per, season):
                 if selection.overlaps(season, first_day, last_day) and lake.overlaps(season, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
@@ -252,6 +254,15 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
                         yield Cell(
                             key, name, season, first_day, last_day, due_at, url, fields, None, cost, variant, place
                         )
+
+
+def season_of_fields(fields: Mapping[str, str]) -> str:
+    """The season of the files whose keys have these fields. Raises ValueError if there is no such day or season."""
+    if day := fields.get("date") or fields.get("yyyymmdd"):
+        return seasons.season_of(date.fromisoformat(day))
+    if "season" in fields:
+        return seasons.season_name(seasons.start_year(fields["season"]))
+    return seasons.season_name(int(fields["start_year"]) if "start_year" in fields else int(fields["end_year"]) - 1)
 
 
 def why_not_expected(dataset: Dataset, fields: Mapping[str, str], now: datetime) -> str:

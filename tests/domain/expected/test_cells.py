@@ -14,6 +14,7 @@ from tasks.domain.expected.cells import (
     assume_utc,
     calendar_cells,
     game_cells,
+    season_of_fields,
     why_no_season,
     why_not_expected,
     without_rollout,
@@ -348,6 +349,19 @@ def test_the_fields_of_a_key_are_of_one_season_that_is_expected(dataset: str, fi
     told = why_not_expected(CONFIG.datasets[dataset], fields, NOW)
     assert told.startswith(why)
     assert told == "its parts are not of one season" or "parts" not in told
+
+
+def test_the_season_of_a_cell_follows_from_the_fields_of_its_key() -> None:
+    patterns = KeyPatterns(CONFIG)
+    cells = list(calendar_cells(CONFIG, NOW))
+    matches = [patterns.match(cell.key) for cell in cells]
+    assert [match and season_of_fields(match[1]) for match in matches] == [cell.season for cell in cells]
+
+
+@pytest.mark.parametrize("fields", [{"yyyymmdd": "20230230"}, {"season": "2023-25"}], ids=["no day", "no season"])
+def test_fields_of_no_day_or_season_have_no_season(fields: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"day|season"):
+        season_of_fields(fields)
 
 
 def test_a_cell_has_its_place_what_fetches_it_and_what_is_done_for_it() -> None:

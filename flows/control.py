@@ -60,6 +60,7 @@ async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterato
     outcome = RunEnd.FAILED
     state: str | None = None
     why: str | None = None
+    needs_mending: bool | None = None
     try:
         await _report_dead_runs(client, leases)
         await _crash_runs_never_begun(client, run.config.reconcile.start_within)
@@ -68,7 +69,7 @@ async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterato
         yield
         outcome = RunEnd.STOPPED if run.shutdown.reason else RunEnd.ENDED
         if here.ending and not run.shutdown.reason:
-            state, why = here.ending.name, here.ending.message
+            state, why, needs_mending = here.ending.name, here.ending.message, here.ending.needs_mending
     except AdceError as error:
         why = masked(str(error))
         raise
@@ -76,7 +77,7 @@ async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterato
         ended.set()  # cancelling the task would leave Prefect's embedded API with an open transaction
         if watching:
             await asyncio.wait(watching)
-        leases.end(outcome, run.shutdown.reason or why, run.session.watch.seconds, state)
+        leases.end(outcome, run.shutdown.reason or why, run.session.watch.seconds, state, needs_mending)
 
 
 async def _watch_for_a_cancel(

@@ -28,6 +28,7 @@ class Ending:
     name: str
     type: str
     message: str
+    needs_mending: bool = False  # something has failed, and not only been left for later
 
     @property
     def severity(self) -> int:
@@ -53,14 +54,18 @@ def ending(report: Report) -> Ending:
       not fetched again, or if nothing at all could be done for a source.
     * `Skipped`: another reconcile is at work.
     * `Cancelled`: the run was stopped.
+
+    An incomplete run needs mending unless all that is lacking was left for later, as by a cap or the time budget, or is
+    something that the source does not have yet.
     """
     message = headline(report)
     if report.stopped:
         return Ending("Cancelled", CANCELLED, f"stopped: {report.stopped}; {message}")
     if report.left_to:
         return Ending(SKIPPED, COMPLETED, message)
-    if _has_failed(report):
-        return Ending(INCOMPLETE, FAILED, message)
+    needs_mending = _needs_mending(report)
+    if report.failed or needs_mending:
+        return Ending(INCOMPLETE, FAILED, message, needs_mending)
     return Ending("Completed" if report.complete else INCOMPLETE, COMPLETED, message)
 
 
@@ -81,8 +86,8 @@ def ending_of_fill(outcomes: Collection[FileOutcome]) -> Ending:
     )
 
 
-def _has_failed(report: Report) -> bool:
-    if report.failed or report.unreadable or report.looked_at.unknown_keys:
+def _needs_mending(report: Report) -> bool:
+    if any(one.is_fault for one in report.failed) or report.unreadable or report.looked_at.unknown_keys:
         return True
     if report.config.dry_run:  # it only looks, so that it can fail at nothing else
         return False

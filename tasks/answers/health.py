@@ -83,7 +83,7 @@ class Known:
     other_lake: str | None = None  # the address of another lake, if the look that is recorded is one at that
     held: Sequence[Held] = ()
     incidents: Evaluated | None = None
-    incomplete: str = ""  # what the last reconcile has left undone
+    incomplete: str = ""  # what the last reconcile has left undone that needs mending
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def _reconcile(known: Known, now: datetime) -> Check:
         verdict = _at_least_warn(verdict)
     text = "no reconcile has ended for {}" + f", {{}} times reconcile.interval ({duration(known.interval)})"
     warns, fails = text.format(duration(late), _LATE), text.format(duration(too_late), _TOO_LATE)
-    warns += ", it was not complete, or its look was at another lake"
+    warns += ", it has left something undone that needs mending, or its look was at another lake"
     return Check("reconcile", verdict, known.finished, output, warns, fails)
 
 

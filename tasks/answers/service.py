@@ -57,7 +57,7 @@ class Snapshot:
     events: EventsNow | None
     runs: Sequence[PastRun]  # those at work, and then the last ones
     finished: datetime | None  # when the last reconcile ended that has worked through its plan
-    incomplete: str  # what that one has left undone, in words; empty if nothing
+    incomplete: str  # what that one has left undone that needs mending, in words; empty if nothing
     plan: KeptPlan | None  # the plan of the last reconcile
     measured: Measured
     recorded: Recorded | None  # None if no look at the whole of this lake is recorded
@@ -101,7 +101,7 @@ def snapshot(config: Config, now: datetime, former: Snapshot | None = None) -> S
             runs=joined([], recorded, alive),
             finished=ledger.looks.finished(),
             plan=plan,
-            incomplete=last.why or INCOMPLETE if last and last.state == INCOMPLETE else "",
+            incomplete=last.why or INCOMPLETE if last and last.needs_mending else "",
             measured=measured(config, ledger, now),
             recorded=_recorded(config, ledger, former.recorded if former else None),
             incidents=[*ledger.incidents.open(), *_ended(ledger, now)],

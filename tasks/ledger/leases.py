@@ -347,8 +347,9 @@ class Leases:
         why: str | None = None,
         seconds: Mapping[str, float] | None = None,
         state: str | None = None,
+        needs_mending: bool | None = None,
     ) -> None:
-        """Records how the run ended, `why` and in which `state` (see RunRecord), and the `seconds` each RunPart took.
+        """Records how the run ended, and the `seconds` each RunPart took. See RunRecord for the other arguments.
 
         Ends its leases and claims, and the thread that renews them.
         """
@@ -370,6 +371,7 @@ class Leases:
                 if part in seconds:
                     amounts.observe(RUN_SECONDS, seconds[part], flow=self._kind, part=part.value)
             ended: dict[str, object] = {"ended": at, "outcome": outcome.value, "state": state, "why": why}
+            ended["needs_mending"] = needs_mending
             ended |= {f"{part}_seconds": seconds[part] for part in RunPart if part in seconds}
             connection.execute(runs_table.update().where(mine).values(ended))
             for table in (claims_table, leases_table):

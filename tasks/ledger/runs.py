@@ -34,6 +34,7 @@ runs_table = sa.Table(
     sa.Column("outcome", sa.String),
     sa.Column("state", sa.String),
     sa.Column("why", sa.String),
+    sa.Column("needs_mending", sa.Boolean),
     *(sa.Column(f"{part}_seconds", sa.Double) for part in RunPart),
     sa.Column("cycle_seconds", sa.Double),  # of a reconcile, from its start to its plan
     sa.Index("ix_runs_kind_outcome_ended", "kind", "outcome", "ended"),
@@ -55,6 +56,7 @@ class RunRecord:
     outcome: RunEnd | None  # None while the run is at work
     why: str | None = None  # why the run was stopped or failed; else the message of its final state in Prefect
     state: str | None = None  # the name of that state, if the run ended by itself
+    needs_mending: bool | None = None  # has it left something undone that has failed? None if that is not known
     seconds: Mapping[str, float] = field(default_factory=dict)  # how long each RunPart took
 
     @classmethod

@@ -298,18 +298,25 @@ def test_an_answer_that_cannot_be_written_keeps_its_last_form_and_no_other_does(
     assert client.read().ask("/health").json["checks"]["answers"][0]["status"] == "pass"
 
 
-@pytest.mark.parametrize(("state", "verdict"), [("Completed", "pass"), ("Incomplete", "warn")])
-def test_the_health_warns_of_a_last_reconcile_that_was_incomplete(
-    config: Config, client: Client, state: str, verdict: str
+@pytest.mark.parametrize(
+    ("state", "why", "needs_mending", "verdict"),
+    [
+        pytest.param("Completed", "Complete: 10 files", False, "pass", id="complete"),
+        pytest.param("Incomplete", "6 of 10 files wait: run cap", False, "pass", id="left for later"),
+        pytest.param("Incomplete", "4 of 10 files failed", True, "warn", id="failed"),
+        pytest.param("Incomplete", "4 of 10 files failed", None, "pass", id="a run of an earlier version"),
+    ],
+)
+def test_the_health_warns_of_a_last_reconcile_that_has_left_what_needs_mending(
+    config: Config, client: Client, state: str, why: str, needs_mending: bool | None, verdict: str
 ) -> None:
-    why = "Incomplete: 6 of 10 files: 4 failed" if state == "Incomplete" else "Complete: 10 files"
     with closing(Ledger(config.ledger)) as ledger:
         whole, later = (Leases(ledger.database, run, timedelta(minutes=1)) for run in ("r1", "r2"))
         whole.begin("reconcile", "everything", None, lambda why: None)
         ledger.looks.record(a_look(lake=config.lake), is_done=True)
-        whole.end(RunEnd.ENDED, why, state=state)
+        whole.end(RunEnd.ENDED, why, state=state, needs_mending=needs_mending)
         later.begin("reconcile", "espn", None, lambda why: None)  # its look is not one at the whole lake
-        later.end(RunEnd.ENDED, "Incomplete: 1 of 1 file: 1 deferred", state="Incomplete")
+        later.end(RunEnd.ENDED, "1 of 1 file failed", state="Incomplete", needs_mending=True)
     (check,) = client.read().ask("/health").json["checks"]["reconcile"]
     said = f"; it was not complete: {why}" if verdict == "warn" else ""
     assert (check["status"], check["output"].partition("ago")[2]) == (verdict, said)

@@ -437,3 +437,15 @@ def test_the_lake_may_be_an_s3_bucket_and_cloudwatch_gets_the_metrics_of_its_run
         assert [point["Sum"] for point in sent["Datapoints"]] == [1]
     finally:
         server.stop()
+
+
+def test_the_ledger_knows_whether_what_a_run_has_left_needs_mending(
+    run_reconcile: Reconcile, sites: SandboxProcess
+) -> None:
+    days = {"datasets": ["espn_scoreboard"], "since": date(2026, 1, 1), "until": date(2026, 1, 14)}
+    run_reconcile(**days, max_fills=0)
+    sites.set_faults("espn", "wrong_id")
+    run_reconcile(**days)
+    with closing(Ledger(load_config().ledger)) as ledger:
+        failed, capped = ledger.runs.begun_since(datetime.min.replace(tzinfo=UTC), ["reconcile"], 2)
+    assert [(run.state, run.needs_mending) for run in (capped, failed)] == [("Incomplete", False), ("Incomplete", True)]

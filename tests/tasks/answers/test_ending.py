@@ -17,7 +17,7 @@ from tasks.domain.assess.unknown import Unknown
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause, Pause, Window
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import why_paused
-from tasks.domain.reasons import Limit, Reason
+from tasks.domain.reasons import Limit, Reason, Remedy
 from tasks.ledger.runs import RunRecord
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill
 
@@ -229,7 +229,20 @@ REFUSED = _waits(Limit.BACKOFF, "source paused until …: HTTP 403", gap=VANISHE
     ],
 )
 def test_a_run_that_somebody_has_to_look_at_has_failed(report: Report, message: str) -> None:
-    assert ending(report) == Ending("Incomplete", "FAILED", message)
+    is_absent = " absent: " in message  # the source may have it later: nobody can mend that
+    assert ending(report) == Ending("Incomplete", "FAILED", message, needs_mending=not is_absent)
+
+
+def test_absent_files_hide_no_failure() -> None:
+    both = _report(MISSING, MISSING, outcomes=_failed("0.json", absent=True) | _failed("1.json"))
+    assert ending(both).needs_mending
+
+
+@pytest.mark.parametrize("limit", [one for one in Limit if one.remedy not in (Remedy.MENDING, Remedy.WORKER)])
+def test_a_run_that_leaves_files_for_later_needs_no_mending(limit: Limit) -> None:
+    """It says that it is incomplete, and the next run goes on."""
+    end = ending(_report(_waits(limit), PRESENT))
+    assert (end.name, end.type, end.needs_mending) == ("Incomplete", "COMPLETED", False)
 
 
 def test_a_run_of_a_source_that_no_worker_took_is_no_failure_if_others_were_taken() -> None:

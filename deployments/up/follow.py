@@ -17,6 +17,12 @@ from deployments.up.poller import PrefectPoller
 ANSWERS_WITHIN = 10.0  # seconds
 _POLL_SECONDS = 2.0
 
+Complete = Callable[[Sequence[Line]], Awaitable[Sequence[Line]]]
+
+
+async def _as_they_are(lines: Sequence[Line]) -> Sequence[Line]:
+    return lines
+
 
 async def follow(
     poller: PrefectPoller,
@@ -25,8 +31,11 @@ async def follow(
     answers: asyncio.Event,
     begin: Callable[[], Awaitable[None]],
     causes: Callable[[], Awaitable[Sequence[str]]],
+    complete: Complete = _as_they_are,
 ) -> None:
     """Polls Prefect every 2 s, and says what is new, for ever. `answers` is set while Prefect answers the polls.
+
+    `complete` adds to lines what Prefect does not know.
 
     Whenever it says that Prefect does not, it also says `causes`, which is asked for them then.
 
@@ -46,17 +55,19 @@ async def follow(
         else:
             answers.set()
             lines = [*announcer.lines(snapshot), *await beginning.lines()]
-        for line in lines:
+        for line in await complete(lines):
             say(line)
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def tell_the_last(poller: PrefectPoller, announcer: Announcer, say: Callable[[Line], None]) -> None:
+async def tell_the_last(
+    poller: PrefectPoller, announcer: Announcer, say: Callable[[Line], None], complete: Complete = _as_they_are
+) -> None:
     """Polls once more, and says what is new: how the runs ended when everything was stopped. None is due after that."""
     with suppress(PrefectApiError, TimeoutError):
         async with asyncio.timeout(ANSWERS_WITHIN):
             snapshot = await poller.poll(datetime.now(UTC))
-        for line in announcer.lines(replace(snapshot, next_due=None, is_last=True)):
+        for line in await complete(announcer.lines(replace(snapshot, next_due=None, is_last=True))):
             say(line)
 
 

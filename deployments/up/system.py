@@ -49,6 +49,7 @@ from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
 from deployments.up.prefect_database import url_of
 from deployments.up.run_fields import RunFields
+from deployments.up.run_ids import RunIds
 from deployments.up.serving import service_of
 from flows.log_format import AS_JSON
 from tasks.answers.without_effect import events_without_effect
@@ -211,13 +212,14 @@ class System:
                 clock = utc(datetime.fromisoformat(self._sandbox.as_of))
                 self._say(f"its clock stands at {clock}, and so do looks at it in coverage, metrics and dashboards")
             answers, begin = self._api_answers.is_met, partial(self._reconcile_now, api, deployments)
+            complete = RunIds(self._config.ledger).added
             try:
-                following = follow(poller, announcer, self._say, answers, begin, self._databases_away)
+                following = follow(poller, announcer, self._say, answers, begin, self._databases_away, complete)
                 with nullcontext() if service else telling(self._config, process_facts(self._config)):
                     await asyncio.gather(following, *beside)
             except asyncio.CancelledError:
                 await asyncio.gather(*map(children.end, with_runs))
-                await tell_the_last(poller, announcer, self._say)
+                await tell_the_last(poller, announcer, self._say, complete)
                 raise
 
     @property

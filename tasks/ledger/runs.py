@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tasks.domain.flow_names import RECONCILE
 from tasks.domain.outcomes import RunEnd, RunPart
 from tasks.domain.wording import utc
-from tasks.ledger.database import Database, UtcSeconds, metadata
+from tasks.ledger.database import Database, UtcSeconds, metadata, rows
 
 EVERYTHING = "everything"  # what a reconcile of the whole lake is about
 DEATHS = (RunEnd.DIED, RunEnd.DEATH_REPORTED)
@@ -94,6 +94,12 @@ class Runs:
         query = sa.select(runs_table).where(is_its).order_by(runs_table.c.began.desc()).limit(1)
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return RunRecord.of(row) if row else None
+
+    def ids_of(self, flow_runs: Iterable[str]) -> dict[str, str]:
+        """The ids of the runs of these flow runs in Prefect, by those of the flow runs. Some may not have begun."""
+        columns = runs_table.c
+        query = sa.select(columns.flow_run, columns.id).where(columns.flow_run.in_(list(flow_runs)))
+        return self.database.read(lambda connection: dict(rows(connection, query.order_by(columns.began))))
 
     def of_id(self, id: UUID) -> list[RunRecord]:
         """The run of this id, and the runs of the flow run that has it in Prefect."""

@@ -9,12 +9,13 @@ import sqlite3
 import tempfile
 import threading
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +38,9 @@ _DRIVERS = {
 }
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _NEWEST = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))  # version of the schema
+_VERSION = "version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)"  # as Alembic
 _ROWS_PER_STATEMENT = 5000
+_DURABLE = "SET LOCAL synchronous_commit TO on"  # for a transaction of PostgreSQL; see _set_up_postgresql
 _PROBE_BYTES = 64 * 1024  # size of the temporary file by which a folder is tested
 _CONNECT_SECONDS = 10  # how long a database server may take to accept a connection
 LOCKED_SECONDS = 30  # how long to wait while another program writes to a SQLite database
@@ -242,19 +245,23 @@ class Database:
         return found
 
     def _migrate(self) -> Migration | None:
-        """Updates the schema to the newest version; None if the database had none, or another process has done it.
+        """Updates the schema to the newest version; None if it has made it, or if another process has done it.
 
         Processes that start at the same time do it one after another. A copy of a SQLite database is made first.
         """
         with self._engine.begin() as connection:
             if self._is_server:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(4144434500)"))
+                connection.exec_driver_sql(_DURABLE)
             have = _schema(connection)
             if have == _NEWEST:
                 return None
-            copy = _copy(self._file, have) if self._file and have else None
+            if have is None:
+                _create(connection)
+                return None
+            copy = _copy(self._file, have) if self._file else None
             _upgrade(connection)
-        return Migration(have, _NEWEST, copy) if have else None
+        return Migration(have, _NEWEST, copy)
 
     def _open_empty(self) -> None:
         """Opens an empty database in memory, in place of the one that is not there."""
@@ -316,7 +323,7 @@ class Database:
         """
 
         def on_disk(connection: sa.Connection) -> T:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit TO on")
+            connection.exec_driver_sql(_DURABLE)
             return work(connection)
 
         return self._do("written", on_disk if durable and self._is_server else work)
@@ -642,14 +649,35 @@ def _has_bytes(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
 
 
-def _upgrade(connection: sa.Connection) -> None:
+def _create(connection: sa.Connection) -> None:
+    """Makes a new ledger as all migrations together do, which takes a second less."""
+    for statement in _creation(connection.dialect.name):
+        connection.exec_driver_sql(statement)
+    connection.execute(sa.text("INSERT INTO identities (name, id) VALUES ('ledger', :id)"), {"id": uuid.uuid4().hex})
+    connection.execute(sa.text("INSERT INTO alembic_version VALUES (:schema)"), {"schema": _NEWEST})
+
+
+@cache
+def _creation(dialect: str) -> tuple[str, ...]:
+    """The statements that make the tables of a new ledger, with the one in which Alembic has the schema's version."""
+    made = [f"CREATE TABLE alembic_version ({_VERSION})"]
+
+    def note(statement: sa.ExecutableDDLElement, *_: object) -> None:
+        made.append(str(statement.compile(dialect=engine.dialect)))
+
+    engine = sa.create_mock_engine(f"{_DRIVERS[dialect]}://", note)
+    metadata.create_all(engine, checkfirst=False)
+    return tuple(made)
+
+
+def _upgrade(connection: sa.Connection, to: str = "head") -> None:
     from alembic import command  # not at the top: it takes half a second, and is hardly ever needed
     from alembic.config import Config as AlembicConfig
 
     settings = AlembicConfig()
     settings.set_main_option("script_location", str(_MIGRATIONS))
     settings.attributes["connection"] = connection
-    command.upgrade(settings, "head")
+    command.upgrade(settings, to)
 
 
 def _check_no_folder(file: Path, name: str, verb: str) -> None:

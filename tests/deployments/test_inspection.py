@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import alembic.command
 import pytest
 from click.testing import Result
 
@@ -26,6 +25,7 @@ from tasks.domain.lakes import KnownLake, LakeKind
 from tasks.ledger import Ledger
 from tasks.ledger.judgements import judgement_sets_table
 from tests.builders import NOW, a_gap
+from tests.old_ledger import make_old_ledger
 
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
 SPAN = [*AS_OF, "--since", "2026-01-13", "--until", "2026-01-14"]
@@ -274,10 +274,7 @@ def test_times_ahead_of_the_clock_and_damaged_judgements_are_told_by_the_check(a
 def test_the_ledger_is_migrated_once(adce: Adce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite:///{tmp_path / 'old.db'}"
     monkeypatch.setenv("ADCE_LEDGER", url)
-    with monkeypatch.context() as old:
-        upgrade = alembic.command.upgrade
-        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0016"))
-        Ledger(url).close()
+    make_old_ledger(url, "0016")
     migrated, again = (adce("ledger", "migrate") for _ in range(2))
     assert migrated.exit_code == again.exit_code == 0
     with closing(Ledger(url)) as ledger:

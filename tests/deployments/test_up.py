@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import alembic.command
 import pytest
 import sqlalchemy as sa
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
@@ -28,6 +27,7 @@ from tasks.domain.errors import AdceError
 from tasks.ledger.database import address_of, name_of
 from tasks.log_lines import LOG_FORMAT
 from tests.builders import a_config
+from tests.old_ledger import make_old_ledger
 from tests.servers import free_port, http_server, new_database
 
 ROOT = Path(__file__).parents[2]
@@ -257,15 +257,12 @@ def test_the_unit_of_systemd_is_right(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_ledger_of_an_older_version_is_migrated_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ledger_of_an_older_version_is_migrated_before_anything_starts(tmp_path: Path) -> None:
     config = a_config(ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
-    upgrade, said = alembic.command.upgrade, list[str]()
-    with monkeypatch.context() as old:
-        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0018"))
-        prepare_ledger(config, said.append)
+    said: list[str] = []
+    prepare_ledger(a_config(ledger=f"sqlite:///{tmp_path / 'new.db'}"), said.append)
     assert said == []
+    make_old_ledger(config.ledger, "0018")
     for _ in range(2):
         prepare_ledger(config, said.append)
         [line] = said

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
-import alembic.command
 import pytest
 import sqlalchemy as sa
 
@@ -14,6 +13,7 @@ from tasks.domain.errors import LedgerError
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tests.builders import NOW, a_gap
+from tests.old_ledger import make_old_ledger
 
 READING = [Access.LOOK, Access.READ]
 
@@ -25,14 +25,6 @@ def _gaps(ledger: Ledger) -> int:
 def _record(url: str, *numbers: int) -> None:
     with closing(Ledger(url)) as ledger:
         ledger.gaps.record([a_gap(n) for n in numbers])
-
-
-def _make_old(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes a ledger as an older version has left it."""
-    upgrade = alembic.command.upgrade
-    with monkeypatch.context() as old:
-        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0018"))
-        Ledger(url).close()
 
 
 @pytest.mark.parametrize("access", READING)
@@ -101,10 +93,8 @@ def test_a_look_without_a_ledger_sees_an_empty_one_and_makes_none(url: str, tmp_
         Ledger(nowhere)
 
 
-def test_only_who_may_migrate_an_older_ledger_does_and_a_copy_of_its_file_is_kept(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _make_old(url, monkeypatch)
+def test_only_who_may_migrate_an_older_ledger_does_and_a_copy_of_its_file_is_kept(url: str, tmp_path: Path) -> None:
+    make_old_ledger(url, "0018")
     for access in (*READING, Access.CHANGE):
         for _ in range(2):
             with pytest.raises(LedgerError, match=r"its schema 0018 is older .*; stop .* `adce ledger migrate`$"):

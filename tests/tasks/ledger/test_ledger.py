@@ -1,6 +1,7 @@
 """What survives a run?"""
 
 import random
+import re
 import socket
 import sqlite3
 import subprocess
@@ -15,11 +16,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import alembic.command
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from config.models import Unavailability
 from tasks.domain.access import Access
@@ -45,6 +46,7 @@ from tasks.ledger.plans import PLAN, RUN, KeptPlan, plans_table
 from tasks.ledger.settings import KeptSettings
 from tasks.ledger.unread_messages import UnreadMessage
 from tests.builders import NOW, a_game, a_gap, an_object
+from tests.old_ledger import make_old_ledger
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
 
 HOUR = timedelta(hours=1)
@@ -250,15 +252,10 @@ def test_of_a_fill_in_test_mode_only_its_requests_are_counted_and_its_claims_end
         leases.end(RunEnd.ENDED)
 
 
-def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    upgrade = alembic.command.upgrade
-    with monkeypatch.context() as old, closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
-        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0004"))
-        engine = sa.create_engine(url)
-        with engine.begin() as migrating:
-            database_module._upgrade(migrating)
-        engine.dispose()
+    make_old_ledger(url, "0004")
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         for key, wholeness in (("a", "whole"), ("b", "bad"), ("c", "partial")):
             row = (key, "v:1:c", wholeness, "reason")
             connection.execute("INSERT INTO examined (key, version, wholeness, reason, agreed) VALUES (?,?,?,?,0)", row)
@@ -399,16 +396,46 @@ def test_what_is_given_one_by_one_is_still_there_when_a_transaction_begins_again
         assert ledger.absences.current().keys() == set(keys[1:])
 
 
-def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
-    ledger = Ledger(url)
-    with ledger.database._engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    ledger.close()
+def test_the_migrations_make_the_tables_that_a_new_ledger_has_and_the_code_uses(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        new = ledger.database.write(_tables)
+        assert re.fullmatch("[0-9a-f]{32}", ledger.id)
+        ledger.database.write(lambda connection: _all_tables(connection).drop_all(connection))
+    make_old_ledger(url, "head")
+    with closing(Ledger(url)) as ledger:
+        assert ledger.database.write(_tables) == new
+        difference = ledger.database.write(lambda it: compare_metadata(MigrationContext.configure(it), metadata))
+        assert difference == []
 
 
-def test_absences_that_no_answer_has_proved_are_forgotten_when_the_ledger_is_migrated(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _all_tables(connection: sa.Connection) -> sa.MetaData:
+    tables = sa.MetaData()
+    tables.reflect(connection)
+    return tables
+
+
+def _lines(statement: CreateTable, connection: sa.Connection) -> list[str]:
+    return str(statement.compile(connection)).splitlines()
+
+
+def _tables(connection: sa.Connection) -> dict[str, tuple[object, ...]]:
+    """The columns, keys and indexes of each table in any order, and how many rows it has.
+
+    Keys have no names: PostgreSQL names them after the table, and some tables had other names in older versions.
+    """
+    return {
+        name: (
+            sorted(
+                re.sub(r"CONSTRAINT \w+", "", line).strip(", \t") for line in _lines(CreateTable(table), connection)
+            ),
+            sorted(str(CreateIndex(index).compile(connection)) for index in table.indexes),
+            connection.scalar(sa.select(sa.func.count()).select_from(table)),
+        )
+        for name, table in _all_tables(connection).tables.items()
+    }
+
+
+def test_absences_that_no_answer_has_proved_are_forgotten_when_the_ledger_is_migrated(url: str) -> None:
     proven = [
         "/summary?event=1: HTTP 404",
         "/summary?event=1: HTTP 410",
@@ -417,15 +444,11 @@ def test_absences_that_no_answer_has_proved_are_forgotten_when_the_ledger_is_mig
         "/boxscores/pbp/1.html: no rows of play-by-play",
     ]
     others = ["/summary?event=1: not JSON: We'll be right back", "/boxscores/1.html: another page: Players | HTTP 404"]
-    upgrade = alembic.command.upgrade
-    with monkeypatch.context() as old:
-        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0004"))
-        with closing(Ledger(url)) as ledger:
-            rows = [{"key": f"{n}", "evidence": text, "note": None} for n, text in enumerate(proven + others)]
-            rows.append({"key": "set", "evidence": others[0], "note": "by hand"})
-            names = "key, dataset, evidence, first, last, looks, note"
-            insert = sa.text(f"INSERT INTO absences ({names}) VALUES (:key, 'x', :evidence, 0, 0, 1, :note)")
-            ledger.database.write(lambda connection: connection.execute(insert, rows))
+    rows = [{"key": f"{n}", "evidence": text, "note": None} for n, text in enumerate(proven + others)]
+    rows.append({"key": "set", "evidence": others[0], "note": "by hand"})
+    names = "key, dataset, evidence, first, last, looks, note"
+    insert = sa.text(f"INSERT INTO absences ({names}) VALUES (:key, 'x', :evidence, 0, 0, 1, :note)")
+    make_old_ledger(url, "0004", lambda connection: connection.execute(insert, rows))
     with closing(Ledger(url)) as ledger:
         assert [absence.evidence for absence in ledger.absences.current().values()] == [*proven, others[0]]
 
@@ -679,17 +702,9 @@ def test_on_a_full_disk_nothing_is_half_written(tmp_path: Path) -> None:
         assert ledger.check() == before
 
 
-def test_the_copy_that_the_runbook_makes_goes_back_and_can_be_upgraded_again(
-    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_copy_that_the_runbook_makes_goes_back_and_can_be_upgraded_again(postgres: str, tmp_path: Path) -> None:
     url = f"postgresql://{new_database(postgres, 'adce')}"
-    upgrade = alembic.command.upgrade
-    with monkeypatch.context() as old:
-        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0001"))
-        engine = sa.create_engine(url.replace("://", "+psycopg://"))
-        with engine.begin() as connection:
-            database_module._upgrade(connection)
-        engine.dispose()
+    make_old_ledger(url, "0001")
     _as_in_the_runbook(postgres, tmp_path, "pg_dump -h db -U adce --format=custom --file=adce.before adce")
     for _ in range(2):
         with closing(Ledger(url)) as ledger:

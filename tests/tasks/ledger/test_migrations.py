@@ -4,13 +4,12 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import alembic.command
 import pytest
 import sqlalchemy as sa
 
@@ -25,6 +24,7 @@ from tasks.ledger.leases import Leases
 from tasks.ledger.plans import RUN, KeptPlan
 from tasks.ledger.settings import KeptSettings
 from tests.builders import NOW
+from tests.old_ledger import make_old_ledger
 
 
 def test_the_changelog_names_the_schema_after_the_upgrade_and_no_other() -> None:
@@ -37,17 +37,12 @@ def test_the_changelog_names_the_schema_after_the_upgrade_and_no_other() -> None
 class OldLedger:
     """A ledger as an older version has left it. `now` opens it as this version does."""
 
-    def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch):
+    def __init__(self, url: str):
         self.url = url
-        self._patch = monkeypatch
-        self._upgrade = alembic.command.upgrade
 
     def fill(self, revision: str, **tables: Sequence[Mapping[str, Any]]) -> None:
         """Makes the ledger with the schema of a revision, and inserts rows."""
-        with self._patch.context() as old:
-            old.setattr("alembic.command.upgrade", lambda settings, _: self._upgrade(settings, revision))
-            with closing(Ledger(self.url)) as ledger:
-                ledger.database.write(lambda connection: _insert(connection, tables))
+        make_old_ledger(self.url, revision, lambda connection: _insert(connection, tables))
 
     def now(self) -> Ledger:
         return Ledger(self.url)
@@ -61,8 +56,8 @@ def _insert(connection: sa.Connection, tables: Mapping[str, Sequence[Mapping[str
 
 
 @pytest.fixture
-def old(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OldLedger]:
-    return OldLedger(url, monkeypatch)
+def old(url: str) -> OldLedger:
+    return OldLedger(url)
 
 
 def test_the_sentences_that_told_how_runs_ended_become_words(old: OldLedger) -> None:

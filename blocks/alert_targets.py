@@ -149,12 +149,18 @@ class Apprise(AlertTarget):
         if not is_taken:
             raise self._failed("Apprise could not deliver the message; the log of apprise may say why")
 
-    def _notify(self, message: Message) -> bool:
+    def open(self) -> None:
+        """Raises DeliveryError if Apprise cannot use the URL."""
         import apprise  # not at the top: it takes half a second
 
+        if not apprise.Apprise().add(self._url):
+            raise self._failed("Apprise: there is no such service, or its URL lacks something")
+
+    def _notify(self, message: Message) -> bool:
+        import apprise  # as above
+
         service = apprise.Apprise()
-        if not service.add(self._url):
-            raise ValueError("there is no such service, or its URL lacks something")
+        service.add(self._url)
         kinds = {What.OPENED: apprise.NotifyType.FAILURE, What.REMINDED: apprise.NotifyType.WARNING}
         kinds |= {What.CLOSED: apprise.NotifyType.SUCCESS}
         kind = apprise.NotifyType.INFO if message.what == TEST else kinds[What(message.what)]
@@ -179,7 +185,9 @@ async def target_of(name: str, target: Target, config: Config) -> AlertTarget:
         return Http(name, str(target.url), lambda message: {"text": for_slack(message)}, {})
     if isinstance(target, WebhookTarget):
         return Http(name, str(target.url), lambda message: message.document, target.headers)
-    return Apprise(name, str(target.url))
+    apprise = Apprise(name, str(target.url))
+    await in_daemon_thread(apprise.open, f"apprise {name}")
+    return apprise
 
 
 def _url_in_block(name: str, block: str) -> str:

@@ -39,7 +39,7 @@ class _Waits:
 
 
 class Courier:
-    """Delivers changes to one target, which it opens when there is something to deliver.
+    """Delivers changes to one target, which it opens first, also while there is nothing to deliver.
 
     `record` keeps in the ledger that a change was delivered. What cannot be recorded is remembered, so that only the
     death of this process lets it be delivered again.
@@ -59,6 +59,7 @@ class Courier:
         self._waits = _Waits()
         self._refused: dict[str, _Waits] = {}  # of single messages, by the ids of their changes
         self._outage = Outage(f"messages reach {name} again; they did not")
+        self._unopened = Outage(f"the settings of {name} can be read now; they could not")
 
     @property
     def unrecorded(self) -> list[str]:
@@ -81,6 +82,9 @@ class Courier:
         await self._record_rest()
         offered, waiting = {change.id for change in changes}, self.waiting
         self._refused = {id_: waits for id_, waits in self._refused.items() if id_ in offered or id_ in waiting}
+        target = await self._opened()
+        if target is None:
+            return
         for change in changes:
             now = self._seconds()
             if now < self._waits.until or not may_send():
@@ -88,11 +92,7 @@ class Courier:
             if change.id in self._is_recorded or (change.id in self._refused and now < self._refused[change.id].until):
                 continue
             try:
-                if self._target is None:
-                    self._target = await self._open_target()
-                    if not may_send():  # it may have taken long
-                        return
-                await self._send(self._target, message_of(change))
+                await self._send(target, message_of(change))
             except DeliveryError as error:
                 self._fail(change, error)
             except Exception as error:  # whatever it is, it is told, and tried again
@@ -104,6 +104,20 @@ class Courier:
                 if not self._refused:
                     self._outage.ended()
                 await self._record_rest()
+
+    async def _opened(self) -> AlertTarget | None:
+        """The target; None if it cannot be opened now, which is tried again as a message is."""
+        if self._target is None and self._seconds() >= self._waits.until:
+            try:
+                self._target = await self._open_target()
+            except Exception as error:  # whatever it is, it is told, and tried again
+                why = error if isinstance(error, DeliveryError) else f"alerts.targets.{self.name}: {error!r}"
+                wait = self._waits.fail(self._seconds(), None)
+                self._unopened.failed(f"{why}; that is tried again in {duration(timedelta(seconds=wait))}")
+            else:
+                self._waits = _Waits()
+                self._unopened.ended()
+        return self._target
 
     async def _send(self, target: AlertTarget, message: Message) -> None:
         await target.deliver(message)

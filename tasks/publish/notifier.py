@@ -101,6 +101,11 @@ class Notifier:
         self._place = place_of(config)
         self._ends = False
 
+    def open_targets(self) -> None:
+        """Begins to open the targets, which takes a block of Prefect for some. An error is told and tried again."""
+        for courier in self._couriers:
+            self._begin(courier, (), self._may_send)
+
     async def round(self) -> None:
         """Evaluates once, and begins to tell what follows. Raises LedgerError if the ledger cannot be used."""
         now, asked = self._now(), self._seconds()

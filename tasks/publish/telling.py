@@ -54,6 +54,7 @@ async def _tell_until(ended: threading.Event, config: Config, others: Others) ->
         )
     notifier = Notifier(config, others, since=datetime.now(UTC))
     outage = Outage("incidents are evaluated again; they were not")
+    notifier.open_targets()
     while not ended.is_set():
         await _guarded(notifier.round, outage)
         await asyncio.to_thread(ended.wait, EVERY)

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from blocks.alert_targets import AlertTarget, DeliveryError, target_of
 from config.load import load_config
 from config.models import Config
 from tasks.domain.errors import LedgerError
@@ -140,6 +141,37 @@ def test_a_target_that_hangs_delays_no_other(file: Path) -> None:
             assert ids(hung) == ["1-opened"]
             answered.set()
             await process.notifier.end(0)
+
+    asyncio.run(test())
+
+
+def test_a_target_whose_block_cannot_be_read_is_told_before_there_is_a_message(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        with receiver() as (url, received):
+            blocks = {"hook": ""}
+
+            async def opened(name: str, target: Any, config: Config) -> AlertTarget:
+                if not blocks["hook"]:
+                    raise DeliveryError(f"alerts.targets.{name}: Prefect has no Secret block 'hook'")
+                return await target_of(name, target, config)
+
+            monkeypatch.setattr(module, "target_of", opened)
+            process = Process(settings(file, ops=url))
+            process.facts = []
+            process.notifier.open_targets()
+            await process.notifier.delivered()
+            first = "alerts.targets.ops: Prefect has no Secret block 'hook'; that is tried again in 15s"
+            assert caplog.messages == [first]
+            await process.rounds(5)
+            assert caplog.messages == [first], "it is told once while it lasts"
+            blocks["hook"] = url
+            await process.rounds(5)
+            assert caplog.messages[1].startswith("the settings of ops can be read now; they could not since ")
+            process.facts = [UNREADABLE]
+            await process.rounds()
+            assert ids(received) == ["1-opened"]
 
     asyncio.run(test())
 

@@ -18,7 +18,7 @@ from deployments.cli.options import JsonOption, Places, command, note_of, operat
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, SelectionError
-from tasks.domain.wording import one_line, plural, utc
+from tasks.domain.wording import one_line, plural, utc, verb
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -159,7 +159,7 @@ async def _deliver(config: Config, names: Sequence[str], message: Message) -> di
 
 
 def _lines(found: AlertsNow, config: Config) -> Iterator[str]:
-    yield from _open(found.open)
+    yield from _open(found, config)
     if found.evaluated is None:
         yield "the conditions were never evaluated: adce serve, adce watch and reconciles do that"
     else:
@@ -176,14 +176,47 @@ def _lines(found: AlertsNow, config: Config) -> Iterator[str]:
         yield "nobody is told by the settings of this command: alerts.targets is empty"
 
 
-def _open(incidents: Sequence[Incident]) -> Iterator[str]:
+def _open(found: AlertsNow, config: Config) -> Iterator[str]:
     """The open incidents, each with those that it explains."""
-    ids = {one.id for one in incidents}
-    for root in incidents:
+    from tasks.domain.incidents import command_of
+
+    ids = {one.id for one in found.open}
+    for root in found.open:
         if root.cause in ids:
             continue
-        yield f"{_line(root)}{_end(root)}; {'told ' + utc(root.told) if root.told else 'not told'}"
-        yield from (f"  explains: {_line(one)}{_end(one)}" for one in incidents if one.cause == root.id)
+        yield f"{_line(root)}{_end(root)}"
+        told = _told(root, found) if config.alerts.owner == "adce" else ""
+        yield f"  {'; '.join(filter(None, (_amount(root, config), f'more: {command_of(root)}', told)))}"
+        yield from (f"  explains: {_line(one)}{_end(one)}" for one in found.open if one.cause == root.id)
+
+
+def _amount(incident: Incident, config: Config) -> str:
+    """The value of an incident and its limit; empty if its condition only holds or does not."""
+    from tasks.answers.incidents import passed_limit
+    from tasks.domain.incidents import BY_KIND
+
+    measure = BY_KIND[incident.kind].measure
+    value = measure.text(incident.value)
+    return f"it is {value}, the limit is {measure.text(passed_limit(config, incident))}" if value else ""
+
+
+def _told(incident: Incident, found: AlertsNow) -> str:
+    """Who has been told of an incident, and who has not, and why."""
+    if incident.told is None:
+        return "held back by a silence or maintenance window" if incident.is_held else "not told yet"
+    if not found.targets:
+        return ""
+    got, waiting = found.deliveries[incident.id], found.has_to_hear(incident)
+    parts = [f"told {name} {utc(at)}" for name, at in got.items()]
+    parts += [f"waiting to be told since {utc(incident.told)}: {_refusal(target)}" for target in waiting]
+    return "; ".join(parts) or "no target was told: none was there then, or took it within a day"
+
+
+def _refusal(target: TargetNow) -> str:
+    """A target, and why it does not take messages, if that is known."""
+    if target.trouble is None or target.failing_since is None:
+        return target.name
+    return f"{target.name} (since {utc(target.failing_since)}: {target.trouble})"
 
 
 def _end(incident: Incident) -> str:
@@ -221,5 +254,9 @@ def _name(kind: str, scope: str) -> str:
 def _of_target(target: TargetNow) -> str:
     if target.since is None:
         return f"{target.name} ({target.type}): no running service has this target yet"
-    waiting = plural(target.undelivered, "message") if target.undelivered else "no message"
-    return f"{target.name} ({target.type}): {waiting} waiting; told since {utc(target.since)}"
+    waiting = "no message waits"
+    if target.undelivered and target.oldest:
+        messages, waits = plural(target.undelivered, "message"), verb(target.undelivered, "waits", "wait")
+        waiting = f"{messages} {waits} since {utc(target.oldest)}"
+    trouble = f"; it has failed since {utc(target.failing_since)}: {target.trouble}" if target.failing_since else ""
+    return f"{target.name} ({target.type}): {waiting}{trouble}; it is told what happens from {utc(target.since)} on"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from config.models import Config
 from config.names import suggestion_or_list
 from tasks.domain.errors import SelectionError
-from tasks.domain.incidents import BY_KIND, Incident, Kind
+from tasks.domain.incidents import BY_KIND, Incident, Kind, opening_of
 from tasks.ledger import Ledger
 from tasks.ledger.incidents import Silence
 
@@ -19,12 +19,18 @@ _LATELY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class TargetNow:
-    """A target, since when it is told (None: whoever tells does not know it so far), and how many messages wait."""
+    """A target, since when it is told (None: whoever tells does not know it so far), and how many messages wait.
+
+    `trouble` says why it has not taken the last one; None if it has, or if none was sent.
+    """
 
     name: str
     type: str
-    since: datetime | None
-    undelivered: int
+    since: datetime | None = None
+    undelivered: int = 0
+    oldest: datetime | None = None  # of the messages that wait
+    trouble: str | None = None
+    failing_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,14 @@ class AlertsNow:
     closed: Sequence[Incident]  # within the last day
     silences: Sequence[Silence]
     targets: Sequence[TargetNow]
+    deliveries: Mapping[
+        str, Mapping[str, datetime]
+    ]  # when each target has got the message of an open incident, by its id
+
+    def has_to_hear(self, incident: Incident) -> list[TargetNow]:
+        """The targets for which the message that an incident has opened waits."""
+        told, got = incident.told, self.deliveries.get(incident.id, {})
+        return [one for one in self.targets if told and one.since and one.since <= told and one.name not in got]
 
 
 def alerts_now(config: Config, ledger: Ledger, now: datetime) -> AlertsNow:
@@ -45,13 +59,20 @@ def alerts_now(config: Config, ledger: Ledger, now: datetime) -> AlertsNow:
     def read() -> AlertsNow:
         known = ledger.alert_targets.waiting(now)
         targets = [
-            TargetNow(name, target.type, found.since if found else None, found.undelivered if found else 0)
+            TargetNow(name, target.type, **(asdict(known[name]) if name in known else {}))
             for name, target in config.alerts.targets.items()
-            for found in [known.get(name)]
         ]
-        incidents = ledger.incidents
-        closed = incidents.closed_since(now - _LATELY)
-        return AlertsNow(now, incidents.evaluated_at(), incidents.open(), closed, incidents.silences(now), targets)
+        incidents, opened = ledger.incidents, ledger.incidents.open()
+        delivered = incidents.deliveries([opening_of(one) for one in opened])
+        return AlertsNow(
+            now,
+            incidents.evaluated_at(),
+            opened,
+            incidents.closed_since(now - _LATELY),
+            incidents.silences(now),
+            targets,
+            {one.id: delivered.get(opening_of(one), {}) for one in opened},
+        )
 
     return ledger.database.read_together(read)
 

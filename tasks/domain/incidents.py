@@ -536,6 +536,11 @@ class What(StrEnum):
     CLOSED = "closed"
 
 
+def opening_of(incident: Incident) -> str:
+    """The id of the change that tells that an incident has opened."""
+    return f"{incident.id}-{What.OPENED}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One message to be told. `id` is the same whenever it is repeated.
@@ -659,7 +664,7 @@ class _Step:
                 self._live[place] = incident._replace(is_held=True)
                 continue
             self._live[place] = told = incident._replace(told=self._now, is_held=False)
-            yield Change(f"{told.id}-{What.OPENED}", told, What.OPENED, self._now, tuple(self._absorbed(told)))
+            yield Change(opening_of(told), told, What.OPENED, self._now, tuple(self._absorbed(told)))
 
     def _is_to_be_told(self, place: tuple[Kind, str], incident: Incident) -> bool:
         if incident.told or incident.alone is None or incident.cleared or place not in self._known:

@@ -22,6 +22,8 @@ alert_targets_table = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("since", UtcSeconds, nullable=False),  # what was to be told before then is not sent to it
     sa.Column("seen", UtcSeconds, nullable=False),  # when it was in the settings of whoever tells, about
+    sa.Column("trouble", sa.String),  # why it does not take messages; null while it does
+    sa.Column("failing_since", UtcSeconds),
 )
 
 
@@ -38,10 +40,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for a target that is told `since` then: so many messages."""
+    """What waits for a target that is told `since` then: so many messages, the oldest of which is of a time.
+
+    `trouble` is why it has not taken the last one, and `failing_since` when that began; None if it has.
+    """
 
     since: datetime
     undelivered: int
+    oldest: datetime | None
+    trouble: str | None
+    failing_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class AlertTargets:
             ]
             noted = {str(row["name"]) for row in new}
             given_up = {
-                name: self._unsent(connection, name, rows[name].since, since[name]) for name in noted & set(rows)
+                name: self._unsent(connection, name, rows[name].since, since[name])[0] for name in noted & set(rows)
             }
             self.database.upsert(connection, alert_targets_table, new, {"since", "seen"})
             return Turn(since, {name: count for name, count in given_up.items() if count})
@@ -86,11 +94,30 @@ class AlertTargets:
 
         def read(connection: sa.Connection) -> dict[str, Waiting]:
             rows = connection.execute(sa.select(alert_targets_table)).all()
-            since = {row.name: _since(row.since, row.seen, now) for row in rows}
-            later = datetime.max.replace(tzinfo=UTC)
-            return {name: Waiting(at, self._unsent(connection, name, at, later)) for name, at in since.items()}
+            later, found = datetime.max.replace(tzinfo=UTC), {}
+            for row in rows:
+                since = _since(row.since, row.seen, now)
+                count, oldest = self._unsent(connection, row.name, since, later)
+                found[row.name] = Waiting(since, count, oldest, row.trouble, row.failing_since)
+            return found
 
         return self.database.read(read)
+
+    def note_troubles(self, troubles: Mapping[str, str | None], now: datetime) -> None:
+        """Notes why targets do not take messages, or that they do (None), by their names."""
+        columns = alert_targets_table.c
+        query = sa.select(columns.name, columns.trouble).where(columns.name.in_(list(troubles)))
+        known = self.database.read(lambda connection: {row.name: row.trouble for row in connection.execute(query)})
+        changed = [name for name in known if known[name] != troubles[name]]
+
+        def write(connection: sa.Connection) -> None:
+            for name in changed:
+                since = None if troubles[name] is None else sa.func.coalesce(columns.failing_since, now.timestamp())
+                values = {"trouble": troubles[name], "failing_since": since}
+                connection.execute(alert_targets_table.update().where(columns.name == name).values(values))
+
+        if changed:
+            self.database.write(write)
 
     def let_go(self, teller: str) -> None:
         """Ends the lease, if this process has it, so that another one can go on at once."""
@@ -101,14 +128,17 @@ class AlertTargets:
 
         self.database.write(write)
 
-    def _unsent(self, connection: sa.Connection, name: str, since: datetime, until: datetime) -> int:
-        """The number of messages of a time that a target has not got."""
+    def _unsent(
+        self, connection: sa.Connection, name: str, since: datetime, until: datetime
+    ) -> tuple[int, datetime | None]:
+        """The number of messages of a time that a target has not got, and the time of the oldest one."""
         columns = outbox_table.c
         delivered = deliveries_table.c.change == columns.id, deliveries_table.c.target == name
-        query = sa.select(sa.func.count()).where(
+        query = sa.select(sa.func.count(), sa.func.min(columns.at)).where(
             columns.at >= since, columns.at < until, ~sa.exists().where(*delivered)
         )
-        return connection.execute(query).scalar_one()
+        count, oldest = connection.execute(query).one()
+        return count, oldest
 
 
 def _since(since: datetime, seen: datetime, now: datetime) -> datetime:

@@ -195,6 +195,18 @@ class Incidents:
 
         return self.database.read(read)
 
+    def deliveries(self, changes: Collection[str]) -> dict[str, dict[str, datetime]]:
+        """When each target has got each of these changes, by the change and the target. Others are left out."""
+        query = sa.select(deliveries_table).where(deliveries_table.c.change.in_(list(changes)))
+
+        def read(connection: sa.Connection) -> dict[str, dict[str, datetime]]:
+            found: dict[str, dict[str, datetime]] = {}
+            for row in connection.execute(query.order_by(deliveries_table.c.at, deliveries_table.c.target)):
+                found.setdefault(row.change, {})[row.target] = row.at
+            return found
+
+        return self.database.read(read)
+
     def record_delivery(self, change: str, target: str, at: datetime) -> None:
         """Records that a target has got a change."""
         row = {"change": change, "target": target, "at": at}

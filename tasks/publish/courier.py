@@ -59,6 +59,8 @@ class Courier:
         self._waits = _Waits()
         self._refused: dict[str, _Waits] = {}  # of single messages, by the ids of their changes
         self._outage = Outage(f"messages reach {name} again; they did not")
+        self.trouble: str | None = None  # why it does not take messages
+        self.is_known = False  # is it known whether it does?
         self._unopened = Outage(f"the settings of {name} can be read now; they could not")
 
     @property
@@ -102,6 +104,7 @@ class Courier:
                 self._refused.pop(change.id, None)
                 self._waits = _Waits()
                 if not self._refused:
+                    self.trouble, self.is_known = None, True
                     self._outage.ended()
                 await self._record_rest()
 
@@ -113,6 +116,7 @@ class Courier:
             except Exception as error:  # whatever it is, it is told, and tried again
                 why = error if isinstance(error, DeliveryError) else f"alerts.targets.{self.name}: {error!r}"
                 wait = self._waits.fail(self._seconds(), None)
+                self._note(str(why))
                 self._unopened.failed(f"{why}; that is tried again in {duration(timedelta(seconds=wait))}")
             else:
                 self._waits = _Waits()
@@ -126,7 +130,11 @@ class Courier:
     def _fail(self, change: Change, error: DeliveryError) -> None:
         waits = self._refused.setdefault(change.id, _Waits()) if error.is_of_message else self._waits
         wait = waits.fail(self._seconds(), error.wait)
+        self._note(str(error))
         self._outage.failed(f"{error}; the message is sent again in {duration(timedelta(seconds=wait))}")
+
+    def _note(self, why: str) -> None:
+        self.trouble, self.is_known = why.removeprefix(f"alerts.targets.{self.name}: "), True
 
     async def _record_rest(self) -> None:
         """Records what was delivered, as far as the ledger lets it, and forgets what was recorded long ago."""

@@ -142,6 +142,8 @@ class Notifier:
         self._close()
 
     def _let_go(self, ledger: Ledger) -> None:
+        if self._is_mine:
+            self._note_troubles(ledger, self._now())
         ledger.process_facts.forget(self._name)
         ledger.alert_targets.let_go(self._name)
 
@@ -163,10 +165,15 @@ class Notifier:
         for name, count in turn.given_up.items():
             text = "%s has not got %s within a day; %s not sent any more"
             log.warning(text, name, plural(count, "message"), verb(count, "it is", "they are"))
+        self._note_troubles(ledger, now)
         waiting = {courier.name: courier.waiting for courier in self._couriers}
         return {
             name: ledger.incidents.undelivered(name, since, without=waiting[name]) for name, since in turn.since.items()
         }
+
+    def _note_troubles(self, ledger: Ledger, now: datetime) -> None:
+        """Keeps in the ledger which targets take messages, as far as this process knows."""
+        ledger.alert_targets.note_troubles({one.name: one.trouble for one in self._couriers if one.is_known}, now)
 
     def _evaluate_in_memory(self, error: LedgerError, now: datetime) -> None:
         """Evaluates that the ledger is away, and begins to tell it."""

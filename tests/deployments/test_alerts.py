@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from deployments.cli import completion
 from tasks.domain.incidents import Fact, Hold, Kind, Settings, step
 from tasks.domain.wording import utc
 from tasks.ledger import Ledger
+from tasks.publish.notifier import Notifier
 from tests.receivers import receiver
 
 Adce = Callable[..., Result]
@@ -57,21 +59,22 @@ def test_the_list_shows_causes_what_closed_silences_and_what_waits_for_whom(
     adce("alerts", "silence", "lake", *FOR)
     shown = adce("alerts", "list").stdout
     lines = [line.partition(", since ")[0] for line in shown.splitlines()]
-    assert lines[:2] == [
-        "source_paused: A source is paused after refusals: espn",
-        "  explains: breaker: A circuit breaker opens again and again: espn/espn_summary",
-    ]
-    assert ", 12 files: HTTP 403; told " in shown.splitlines()[0]
-    assert lines[3:5] == [
+    assert lines[0] == "source_paused: A source is paused after refusals: espn"
+    assert lines[1].startswith("  it is 4h, the limit is 3h; more: adce sources; waiting to be told since 2")
+    assert lines[2] == "  explains: breaker: A circuit breaker opens again and again: espn/espn_summary"
+    assert shown.splitlines()[0].endswith(", 12 files: HTTP 403")
+    assert shown.splitlines()[1].endswith(": ops")
+    assert lines[4:6] == [
         "closed within a day:",
         "  lost_files: Files have vanished from the lake or have shrunk: nba_api/nba_playbyplay",
     ]
-    assert lines[5].startswith("lake: silenced until ")
-    assert lines[5].endswith(" by ana: they know")
-    assert lines[6].startswith("ops (webhook): 3 messages waiting; told since ")
-    assert lines[7] == "pager (webhook): no running service has this target yet"
+    assert lines[6].startswith("lake: silenced until ")
+    assert lines[6].endswith(" by ana: they know")
+    assert lines[7].startswith("ops (webhook): 3 messages wait")
+    assert lines[8] == "pager (webhook): no running service has this target yet"
     document = json.loads(adce("alerts", "list", "--json").stdout)
     [root] = document["open"]
+    assert root["deliveries"] == {"ops": None}
     assert (root["kind"], [one["kind"] for one in root["explains"]]) == ("source_paused", ["breaker"])
     assert [one["kind"] for one in document["closed"]] == ["lost_files"]
     assert [(one["name"], one["undelivered"]) for one in document["targets"]] == [("ops", 3), ("pager", 0)]
@@ -80,14 +83,45 @@ def test_the_list_shows_causes_what_closed_silences_and_what_waits_for_whom(
     assert "hook-of-mine" not in json.dumps(document)
 
 
+def test_who_was_told_and_why_another_was_not_is_listed(
+    adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse = partial(receiver, lambda handler: handler.answer(403, b"invalid_token"))
+
+    async def tell() -> None:
+        notifier = Notifier(load_config(), lambda: [PAUSED])
+        for _ in range(2):
+            await notifier.round()
+            await notifier.delivered()
+        await notifier.end(1)
+
+    with receiver() as (url, _), refuse() as (bad, _):
+        targets(monkeypatch, ops=url, pager=bad)
+        monkeypatch.setenv("ADCE_ALERTS__SETTLE", "0s")
+        asyncio.run(tell())
+    lines = adce("alerts", "list").stdout.splitlines()
+    told, waiting = lines[1].split("; more: adce sources; ")[1].split("; ")
+    assert told.startswith("told ops 2")
+    assert waiting.startswith("waiting to be told since ")
+    assert waiting.endswith(": HTTP 403: invalid_token)")
+    of_pager = lines[-1]
+    assert of_pager.startswith("pager (webhook): 1 message waits since ")
+    assert "; it has failed since " in of_pager
+    document = json.loads(adce("alerts", "list", "--json").stdout)
+    deliveries = document["open"][0]["deliveries"]
+    assert (deliveries["pager"], bool(deliveries["ops"])) == (None, True)
+    troubles = {one["name"]: one["trouble"] for one in document["targets"]}
+    assert troubles == {"ops": None, "pager": "HTTP 403: invalid_token"}
+
+
 def test_what_is_over_and_not_closed_yet_says_so(adce: Adce, ledger: Ledger) -> None:
     happen(ledger, PAUSED)
     happen(ledger, PAUSED._replace(value=0), ago=5 * MINUTE)
     [over] = ledger.incidents.open()
     assert over.cleared
-    end = f"; over since {utc(over.cleared)}, and closed at {utc(over.cleared + 15 * MINUTE)} if it stays so; told "
-    assert end in adce("alerts", "list").stdout.splitlines()[0]
-    assert end.removesuffix("; told ") in adce("sources").stdout
+    end = f"; over since {utc(over.cleared)}, and closed at {utc(over.cleared + 15 * MINUTE)} if it stays so"
+    assert adce("alerts", "list").stdout.splitlines()[0].endswith(end)
+    assert end in adce("sources").stdout
 
 
 def test_an_empty_list_says_what_is_not_known(adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,15 @@ class TargetState(Document):
     type: str
     since: datetime | None
     undelivered: int
+    oldest: datetime | None  # of the messages that wait
+    trouble: str | None  # why it has not taken the last one
+    failing_since: datetime | None
+
+
+class AlertedIncident(OpenIncident):
+    """An open incident, and which targets have got the message that it has opened."""
+
+    deliveries: dict[str, datetime | None]  # by target; None if the message still waits for it
 
 
 class AlertsAnswer(Document):
@@ -28,7 +38,7 @@ class AlertsAnswer(Document):
     as_of: datetime
     evaluated: datetime | None  # when the conditions were evaluated last; None if they never were
     owner: str  # who tells: adce, prometheus or none
-    open: list[OpenIncident]
+    open: list[AlertedIncident]
     closed: list[IncidentState]
     silences: list[SilenceState]
     targets: list[TargetState]
@@ -40,11 +50,14 @@ class AlertsAnswer(Document):
             as_of=found.at,
             evaluated=found.evaluated,
             owner=config.alerts.owner,
-            open=by_cause(found.open, config),
+            open=[_alerted(one, found) for one in by_cause(found.open, config)],
             closed=[IncidentState.of(one, config) for one in found.closed],
             silences=list(map(SilenceState.of, found.silences)),
-            targets=[
-                TargetState(name=one.name, type=one.type, since=one.since, undelivered=one.undelivered)
-                for one in found.targets
-            ],
+            targets=[TargetState(**asdict(one)) for one in found.targets],
         )
+
+
+def _alerted(incident: OpenIncident, found: AlertsNow) -> AlertedIncident:
+    [of_ledger] = (one for one in found.open if one.id == incident.id)
+    waiting = {target.name: None for target in found.has_to_hear(of_ledger)}
+    return AlertedIncident(**dict(incident), deliveries={**found.deliveries[incident.id], **waiting})

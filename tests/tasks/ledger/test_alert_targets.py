@@ -57,6 +57,29 @@ def test_a_target_is_told_from_its_first_appearance_on(url: str) -> None:
         assert ledger.incidents.undelivered("ops", later.since["ops"]) == []
 
 
+def test_why_a_target_takes_no_messages_is_known_until_it_does(url: str) -> None:
+    def troubles(ledger: Ledger) -> list[tuple[str | None, datetime | None]]:
+        known = ledger.alert_targets.waiting(NOW + HOUR)
+        return [(known[name].trouble, known[name].failing_since) for name in ("ops", "pager")]
+
+    with closing(Ledger(url)) as ledger:
+        turn(ledger, NOW, "ops", "pager")
+        assert troubles(ledger) == [(None, None)] * 2
+        for minutes, why in enumerate(("HTTP 500", "HTTP 500", "HTTP 403")):
+            ledger.alert_targets.note_troubles({"ops": why, "pager": None}, NOW + minutes * MINUTE)
+        assert troubles(ledger) == [("HTTP 403", NOW), (None, None)]
+        turn(ledger, NOW + HOUR, "ops", "pager")
+        assert troubles(ledger) == [("HTTP 403", NOW), (None, None)]
+        told = tell(ledger, NOW + 30 * MINUTE)
+        assert ledger.alert_targets.waiting(NOW + HOUR)["ops"].oldest == NOW + 28 * MINUTE, (
+            "lost files are told at once"
+        )
+        ledger.incidents.record_delivery(told, "ops", NOW + HOUR)
+        assert ledger.incidents.deliveries([told, "none"]) == {told: {"ops": NOW + HOUR}}
+        ledger.alert_targets.note_troubles({"ops": None}, NOW + HOUR)
+        assert troubles(ledger) == [(None, None)] * 2
+
+
 def test_a_target_that_was_gone_for_a_day_is_new(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         turn(ledger, NOW, "ops")

@@ -1,0 +1,12 @@
+"""Why does a target not take its messages, and since when? Both are null while it does."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0040"
+down_revision = "0039"
+
+
+def upgrade() -> None:
+    op.add_column("alert_targets", sa.Column("trouble", sa.String))
+    op.add_column("alert_targets", sa.Column("failing_since", sa.Double))

@@ -38,15 +38,15 @@ def process_facts(
 
 
 def _questions(config: Config, load: Callable[[], object], reached: Needs | None) -> Iterator[Question]:
-    yield Question("the configuration", partial(_configuration, load))
-    yield Question("the disks", partial(_disks, folders_of(config)))
+    yield Question("the configuration", partial(_configuration, load), of=Kind.CONFIGURATION)
+    yield Question("the disks", partial(_disks, folders_of(config)), of=Kind.DISK)
     needs, _ = needs_of(config)
     if LAKE in needs:
         yield Question("the lake", _asking(LAKE, needs[LAKE], Kind.LAKE, reached), Kind.LAKE)
     if PREFECT in needs and (server := api_url()):
         yield Question("the Prefect API", _asking(PREFECT, needs[PREFECT], Kind.PREFECT, reached), Kind.PREFECT)
-        yield Question("what is paused in Prefect", partial(_paused, server, config))
-        yield Question("the rate buckets", partial(_buckets, server, config))
+        yield Question("what is paused in Prefect", partial(_paused, server, config), of=Kind.SCHEDULE)
+        yield Question("the rate buckets", partial(_buckets, server, config), of=Kind.BUCKET)
 
 
 def _configuration(load: Callable[[], object]) -> Iterator[Fact]:

@@ -7,7 +7,7 @@ import logging
 import math
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +23,7 @@ from tasks.domain.access import Access
 from tasks.domain.arrivals import Fate
 from tasks.domain.errors import AdceError, LakeError, LedgerError
 from tasks.domain.expected.cells import Selection
+from tasks.domain.incidents import Kind
 from tasks.domain.wording import and_more, one_line, plural, signal_name
 from tasks.ledger.unread_messages import UnreadMessage
 from tasks.log_lines import about
@@ -59,7 +60,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def watch(
-    config: Config, address: str, progress: Path | None = None, *, until_empty: bool = False, others: Others = no_facts
+    config: Config,
+    address: str,
+    progress: Path | None = None,
+    *,
+    until_empty: bool = False,
+    others: Others = no_facts,
+    watches: Collection[Kind] = (),
 ) -> Watched:
     """Takes messages from a queue until a signal comes, or with `until_empty` until the queue is empty.
 
@@ -85,15 +92,15 @@ async def watch(
                     await watch.list_lake()
                 receivers = receiving(queue, hidden, patience=patience)
                 async with watch.filling(), receivers as received, watch.deleting():
-                    with nullcontext() if until_empty else _publishing(config, others):
+                    with nullcontext() if until_empty else _publishing(config, others, watches):
                         await watch.run(received)
         return watch.watched
 
 
 @contextmanager
-def _publishing(config: Config, others: Others) -> Iterator[None]:
+def _publishing(config: Config, others: Others, watches: Collection[Kind]) -> Iterator[None]:
     """A block in which metrics are sent, and incidents told, unless another process does that."""
-    with sending(config), telling(config, others):
+    with sending(config), telling(config, others, watches):
         yield
 
 

@@ -111,7 +111,9 @@ def _from_queue(config: Config, given: str | None, progress: Path | None, *, unt
             asyncio.run(set_up_buckets(config))
         with info_shown(*_TELL):
             others = process_facts(config)
-            return asyncio.run(watch_queue(config, address, progress, until_empty=until_empty, others=others))
+            return asyncio.run(
+                watch_queue(config, address, progress, until_empty=until_empty, others=others, watches=others.watches)
+            )
 
 
 def _checked(progress: Path | None) -> Path | None:

@@ -48,7 +48,7 @@ def serve(config: Config) -> None:
     check_access(config.serve)
     refresh = Refresh(config)
     facts = process_facts(config, reached=lambda: refresh.reached)
-    with listener(config.serve) as listening, sending(config), telling(config, facts):
+    with listener(config.serve) as listening, sending(config), telling(config, facts, facts.watches):
         asyncio.run(_serve(config, refresh, listening, _most_connections()))
 
 

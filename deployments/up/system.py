@@ -215,7 +215,8 @@ class System:
             complete = RunIds(self._config.ledger).added
             try:
                 following = follow(poller, announcer, self._say, answers, begin, self._databases_away, complete)
-                with nullcontext() if service else telling(self._config, process_facts(self._config)):
+                facts = process_facts(self._config)
+                with nullcontext() if service else telling(self._config, facts, facts.watches):
                     await asyncio.gather(following, *beside)
             except asyncio.CancelledError:
                 await asyncio.gather(*map(children.end, with_runs))

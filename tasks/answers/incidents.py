@@ -32,13 +32,14 @@ _SHORT, _LONG, _DAY, _WEEK = timedelta(minutes=15), timedelta(hours=6), timedelt
 _INTERVALS = 2  # within which runs of two servers are compared
 _MOST_UNREAD = 1000
 _OF_EVENTS = (Kind.EVENT_PATH, Kind.MISSED_EVENTS, Kind.DEAD_LETTERS)
+_NOT_FETCHED = "the settings have it fetched no longer"
 _LOST = (GapKind.VANISHED, GapKind.SHRUNK)
 
 
 def facts_of(config: Config, ledger: Ledger, now: datetime, since: datetime | None = None) -> list[Fact]:
     """The facts that the ledger has at `now`, all as of one moment.
 
-    `since` is when the service began that wants to know. Before that, ADCE may have been stopped on purpose.
+    `since` is when services began to run, if one wants to know. Before that, ADCE may have been stopped on purpose.
     """
 
     def read() -> list[Fact]:
@@ -57,7 +58,9 @@ def facts_of(config: Config, ledger: Ledger, now: datetime, since: datetime | No
             *_events(ledger, now),
             *_of_nothing(config, ledger, now),
         )
-        return [fact if _is_asked(config, fact.scope) else fact._replace(value=0) for fact in found]
+        return [
+            fact if _is_asked(config, fact.scope) else fact._replace(value=0, unwatched=_NOT_FETCHED) for fact in found
+        ]
 
     return ledger.database.read_together(read)
 
@@ -88,7 +91,7 @@ def _time_of_runs(config: Config, ledger: Ledger, now: datetime) -> datetime:
 def _reconcile(config: Config, ledger: Ledger, now: datetime, since: datetime | None) -> Iterator[Fact]:
     """How long ago the last reconcile ended; if none has, how long ago the first run began.
 
-    It is not known to be too long until it would be too long since the service began, if that is given.
+    It is not known to be too long until it would be too long since services began to run, if that is given.
     """
     if finished := ledger.looks.finished():
         begin, reason = finished, f"the last one ended {utc(finished)}"
@@ -258,8 +261,10 @@ def _of_nothing(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]
     """That incidents are over of what is no longer there: a source, a dataset, or the watch of events."""
     is_watched = config.events.queue is not None or ledger.announcements.watch(now) is not None
     for one in ledger.incidents.open():
-        if not (_is_asked(config, one.scope) and (is_watched or one.kind not in _OF_EVENTS)):
-            yield Fact(one.kind, one.scope, 0)
+        if not _is_asked(config, one.scope):
+            yield Fact(one.kind, one.scope, 0, unwatched=_NOT_FETCHED)
+        elif one.kind in _OF_EVENTS and not is_watched:
+            yield Fact(one.kind, one.scope, 0, unwatched="the events of the lake are not watched any more")
 
 
 def _is_asked(config: Config, scope: str) -> bool:

@@ -31,11 +31,13 @@ class Question:
     """A question about something that ADCE needs: how it is asked, and what follows if there is no answer.
 
     `ask` returns facts, or raises AdceError. Then the fact is that `away` holds; without `away`, nothing is known.
+    `of` is the kind of its facts; without it, that is `away`.
     """
 
     name: str
     ask: Callable[[], Iterable[Fact]]
     away: Kind | None = None
+    of: Kind | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +61,11 @@ class ProcessFacts:
         self._asked = [_Asked(question) for question in questions]
         self._seconds = seconds
         self._lock = threading.Lock()
+
+    @property
+    def watches(self) -> frozenset[Kind]:
+        """The kinds of facts that the process finds out, whether it knows them now or not."""
+        return frozenset(filter(None, (one.question.of or one.question.away for one in self._asked)))
 
     def __call__(self) -> list[Fact]:
         """The facts. The first call knows none, since it only asks."""

@@ -96,7 +96,8 @@ def end_of(incident: Incident) -> str:
     """Since when an open incident is over, and when it is closed; empty while its condition holds."""
     if not (incident.cleared and incident.closes_at):
         return ""
-    return f"over since {utc(incident.cleared)}, and closed at {utc(incident.closes_at)} if it stays so"
+    why = f" because {incident.unwatched}" if incident.unwatched else ""
+    return f"over since {utc(incident.cleared)}{why}, and closed at {utc(incident.closes_at)} if it stays so"
 
 
 def reason_of(incident: Incident) -> str:
@@ -115,6 +116,8 @@ def _lines(change: Change, limit: float) -> Iterator[str]:
     if change.what is What.CLOSED:
         end = incident.cleared or incident.closed or change.at
         yield f"It lasted {duration(lasted(incident))}, from {utc(incident.began)} to {utc(end)}."
+        if incident.unwatched:
+            yield f"It is over because {incident.unwatched}."
         if was_held_back(change):
             yield "This is told only now, because messages about it were held back."
     else:

@@ -7,7 +7,7 @@ has not held for `keep_for`. An incident of another condition may explain it: th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -410,6 +410,8 @@ CATALOGUE: tuple[Condition, ...] = (
 )
 
 BY_KIND: Mapping[Kind, Condition] = {condition.kind: condition for condition in CATALOGUE}
+# What processes find out, and not the ledger
+OF_PROCESSES = frozenset({Kind.CONFIGURATION, Kind.DISK, Kind.LAKE, Kind.PREFECT, Kind.SCHEDULE, Kind.BUCKET})
 # What of its own stops all work, and not only a part of it
 STOPS_WORK = frozenset({Kind.CONFIGURATION, Kind.LEDGER, Kind.LAKE, Kind.PREFECT, Kind.NO_RECONCILE})
 
@@ -435,6 +437,22 @@ class Fact(NamedTuple):
     files: int = 0  # how many are concerned
     reason: str = ""  # the cause, as a clause; without secrets
     most: float | None = None  # a limit that counts where it is lower than that of the catalogue
+    unwatched: str = ""  # why nothing can be known any more, as a clause; then the value is 0
+
+
+def unwatched(incidents: Iterable[Incident], facts: Sequence[Fact], watched: Collection[Kind]) -> Iterator[Fact]:
+    """What ends those incidents that no process can tell anything of any more, by the kinds that processes watch.
+
+    A process that watches something may know nothing of it for now: then the incident stays as it is.
+    """
+    places, kinds = {(fact.kind, fact.scope) for fact in facts}, {fact.kind for fact in facts}
+    for one in incidents:
+        if one.kind not in OF_PROCESSES or (one.kind, one.scope) in places:
+            continue
+        if one.kind not in watched:
+            yield Fact(one.kind, one.scope, 0, unwatched="no running process of ADCE watches this any more")
+        elif one.kind is Kind.BUCKET and one.kind in kinds:
+            yield Fact(one.kind, one.scope, 0, unwatched="the settings have no such rate bucket any more")
 
 
 def worst(facts: Iterable[Fact]) -> list[Fact]:
@@ -508,6 +526,7 @@ class Incident(NamedTuple):
     files: int = 0
     reason: str = ""
     passed: float | None = None  # the limit that the value was above; None if an older version opened it
+    unwatched: str = ""  # why nothing could be known of it any more, if that has ended it
 
     @property
     def is_open(self) -> bool:
@@ -617,12 +636,17 @@ class _Step:
         incident = incident or Incident(self._new_id(), *place, began=self._now - age)
         if holds:
             incident = incident._replace(
-                cleared=None, value=fact.value, files=fact.files, reason=fact.reason, passed=limit
+                cleared=None,
+                value=fact.value,
+                files=fact.files,
+                reason=fact.reason,
+                passed=limit,
+                unwatched="",
             )
             if incident.opened is None and self._now - incident.began >= condition.holds_for:
                 incident = incident._replace(opened=self._now)
         elif incident.cleared is None:
-            incident = incident._replace(cleared=self._now)
+            incident = incident._replace(cleared=self._now, unwatched=fact.unwatched)
         self._live[place] = incident
         if incident.cleared and (incident.opened is None or self._now - incident.cleared >= condition.keep_for):
             del self._live[place]

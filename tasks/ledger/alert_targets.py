@@ -14,6 +14,7 @@ from tasks.ledger.leases import ALERTS, hold, leases_table, let_go
 
 GIVES_UP = timedelta(days=1)  # after which a message that a target has not got is not sent to it any more
 _NOTED_EVERY = timedelta(minutes=1)  # how often it is noted that a target is there
+_SERVICES = "services"
 _WITHOUT_TARGETS = "silent-"  # how the holder of the lease is named in it who has no target to tell
 
 alert_targets_table = sa.Table(
@@ -24,6 +25,15 @@ alert_targets_table = sa.Table(
     sa.Column("seen", UtcSeconds, nullable=False),  # when it was in the settings of whoever tells, about
     sa.Column("trouble", sa.String),  # why it does not take messages; null while it does
     sa.Column("failing_since", UtcSeconds),
+)
+
+
+services_table = sa.Table(
+    "services",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),  # of the only row: _SERVICES
+    sa.Column("since", UtcSeconds, nullable=False),  # when services began to evaluate
+    sa.Column("seen", UtcSeconds, nullable=False),  # when one did last, about
 )
 
 
@@ -102,6 +112,20 @@ class AlertTargets:
             return found
 
         return self.database.read(read)
+
+    def served_since(self, now: datetime, pause: timedelta) -> datetime:
+        """Notes that a service evaluates. Returns since when services have, with no break longer than a pause."""
+        query = sa.select(services_table.c.since, services_table.c.seen)
+
+        def write(connection: sa.Connection) -> datetime:
+            known = connection.execute(query).first()
+            goes_on = known is not None and known.since <= now and abs(now - known.seen) <= pause
+            since: datetime = known.since if known and goes_on else now
+            row = {"name": _SERVICES, "since": since, "seen": now}
+            self.database.upsert(connection, services_table, [row], {"since", "seen"})
+            return since
+
+        return self.database.write(write)
 
     def note_troubles(self, troubles: Mapping[str, str | None], now: datetime) -> None:
         """Notes why targets do not take messages, or that they do (None), by their names."""

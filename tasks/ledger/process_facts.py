@@ -20,6 +20,7 @@ process_facts_table = sa.Table(
     sa.Column("process", sa.String, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("facts", sa.String, nullable=False),  # JSON: a list of the fields of each fact
+    sa.Column("watches", sa.String, nullable=False),  # JSON: a list of kinds
 )
 
 
@@ -29,13 +30,13 @@ class ProcessFacts:
 
     database: Database
 
-    def keep(self, process: str, facts: Iterable[Fact]) -> None:
-        """Keeps what a process knows now, in place of what it knew before."""
-        document = json.dumps([list(fact) for fact in facts])
+    def keep(self, process: str, facts: Iterable[Fact], watches: Iterable[Kind] = ()) -> None:
+        """Keeps what a process knows now, in place of what it knew before, and the kinds that it watches."""
+        documents = {"facts": json.dumps([list(fact) for fact in facts]), "watches": json.dumps(sorted(watches))}
 
         def write(connection: sa.Connection) -> None:
-            row = {"process": process, "at": self.database.now(connection), "facts": document}
-            self.database.upsert(connection, process_facts_table, [row], {"at", "facts"})
+            row = {"process": process, "at": self.database.now(connection), **documents}
+            self.database.upsert(connection, process_facts_table, [row], row.keys() - {"process"})
 
         self.database.write(write)
 
@@ -56,6 +57,12 @@ class ProcessFacts:
             return [fact for text in connection.execute(query).scalars() for fact in _facts_of(text)]
 
         return self.database.write(write)
+
+    def watched(self) -> set[Kind]:
+        """The kinds that processes watch whose facts `known` has returned, or that have told theirs since."""
+        query = sa.select(process_facts_table.c.watches)
+        found = self.database.read(lambda connection: connection.execute(query).scalars().all())
+        return {Kind(kind) for text in found for kind in json.loads(text) if kind in tuple(Kind)}
 
 
 def _facts_of(text: str) -> Iterable[Fact]:

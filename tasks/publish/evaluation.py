@@ -17,7 +17,7 @@ def evaluate(
 ) -> tuple[Change, ...]:
     """Opens and closes incidents by the facts of the ledger and others, and returns what is to be told.
 
-    `since` is when the service began that evaluates, if one does. The ledger keeps what is to be told until it has been
+    `since` is when services began to evaluate, if one does. The ledger keeps what is to be told until it has been
     delivered. Raises LedgerError.
     """
     return _evaluate(config, ledger, now, [*facts_of(config, ledger, now, since), *others])

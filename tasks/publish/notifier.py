@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from tasks.daemon_threads import in_daemon_thread
 from tasks.domain.access import Access
 from tasks.domain.alert_messages import Message
 from tasks.domain.errors import LedgerError, NoLedgerError
-from tasks.domain.incidents import Change, Fact, Hold, Incident, Incidents, Kind, step, worst
+from tasks.domain.incidents import Change, Fact, Hold, Incident, Incidents, Kind, step, unwatched, worst
 from tasks.domain.wording import duration, plural, verb
 from tasks.ledger import Ledger
 from tasks.ledger.alert_targets import Turn
@@ -76,11 +76,13 @@ class Notifier:
         others: Others = no_facts,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         seconds: Callable[[], float] = clock.seconds,
-        since: datetime | None = None,
+        *,
+        watches: Collection[Kind] = (),
+        serves: bool = False,
     ):
-        """`since` is when the service began, if it is one."""
+        """`watches` has the kinds of facts that `others` finds out. `serves`: this is a service, and no run."""
         self._config, self._others, self._now, self._seconds = config, others, now, seconds
-        self._since = since
+        self._watches, self._serves = watches, serves
         self._name = uuid.uuid4().hex
         targets = config.alerts.targets if config.alerts.owner == "adce" else {}
         self._couriers = [
@@ -152,7 +154,7 @@ class Notifier:
         if adoptable:
             ledger.incidents.adopt(adoptable.incident, adoptable.changes, adoptable.delivered, now=now)
         names = [courier.name for courier in self._couriers]
-        ledger.process_facts.keep(self._name, self._others())
+        ledger.process_facts.keep(self._name, self._others(), self._watches)
         turn = ledger.alert_targets.take_turn(self._name, names, now, _LASTS)
         due = self._evaluate_in_turn(turn, now, ledger) if turn else None
         of_ledger = next((one for one in ledger.incidents.open() if one.kind is Kind.LEDGER), None)
@@ -161,7 +163,10 @@ class Notifier:
     def _evaluate_in_turn(self, turn: Turn, now: datetime, ledger: Ledger) -> Mapping[str, Sequence[Change]]:
         """Evaluates by what all processes know. Returns what is to be told to each target."""
         others = [fact for fact in worst(ledger.process_facts.known(_LASTS)) if fact.kind is not Kind.LEDGER]
-        evaluate(self._config, ledger, now, [*others, Fact(Kind.LEDGER, "", 0)], self._since)
+        over = unwatched(ledger.incidents.open(), others, ledger.process_facts.watched())
+        pause = self._config.reconcile.interval
+        since = ledger.alert_targets.served_since(now, pause) if self._serves else None
+        evaluate(self._config, ledger, now, [*others, *over, Fact(Kind.LEDGER, "", 0)], since)
         for name, count in turn.given_up.items():
             text = "%s has not got %s within a day; %s not sent any more"
             log.warning(text, name, plural(count, "message"), verb(count, "it is", "they are"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from config.models import Config
 from config.secrets import masked
@@ -26,18 +25,18 @@ _RUN_WAITS = 10.0  # seconds for which a run waits until its messages are sent
 
 
 @contextmanager
-def telling(config: Config, others: Others = no_facts) -> Iterator[None]:
+def telling(config: Config, others: Others = no_facts, watches: Collection[Kind] = ()) -> Iterator[None]:
     """A block of a service during which a thread evaluates and tells incidents.
 
     An error is one line of the log. Nothing waits for the thread, except the end of the block for some seconds.
-    `others` has the facts that the service knows; it is called in threads.
+    `others` has the facts that the service knows, of the kinds `watches`; it is called in threads.
     """
     if config.dry_run or config.test_mode:
         yield
         return
     ended = threading.Event()
     thread = threading.Thread(
-        target=lambda: asyncio.run(_tell_until(ended, config, others)), name="alerts", daemon=True
+        target=lambda: asyncio.run(_tell_until(ended, config, others, watches)), name="alerts", daemon=True
     )
     thread.start()
     try:
@@ -47,12 +46,12 @@ def telling(config: Config, others: Others = no_facts) -> Iterator[None]:
         thread.join(_SERVICE_WAITS)
 
 
-async def _tell_until(ended: threading.Event, config: Config, others: Others) -> None:
+async def _tell_until(ended: threading.Event, config: Config, others: Others, watches: Collection[Kind]) -> None:
     if config.alerts.targets and config.alerts.owner == "adce":
         log.info(
             "messages about incidents go to %s; one process of a ledger sends them", ", ".join(config.alerts.targets)
         )
-    notifier = Notifier(config, others, since=datetime.now(UTC))
+    notifier = Notifier(config, others, watches=watches, serves=True)
     outage = Outage("incidents are evaluated again; they were not")
     notifier.open_targets()
     while not ended.is_set():
@@ -82,7 +81,7 @@ async def tell_once(config: Config, others: Others = no_facts) -> None:
         return
 
     async def tell() -> None:
-        notifier = Notifier(config, others)
+        notifier = Notifier(config, others, watches=[Kind.LAKE])
         try:
             await notifier.round()
             await notifier.delivered()

@@ -21,6 +21,7 @@ from tasks.domain.incidents import (
     command_of,
     is_within,
     step,
+    unwatched,
 )
 from tests.faults import DAY, MIDNIGHT, MINUTE, SETTINGS, expected, faults_of, simulated
 
@@ -88,6 +89,25 @@ def test_what_is_not_known_opens_tells_and_closes_nothing() -> None:
     told.at(100, holds(Kind.PREFECT, not_=True))
     assert [change.id for change in told.changes] == ["1-opened", "1-closed"]
     assert told.changes[-1].incident.reason == "why"
+
+
+def test_what_no_process_watches_any_more_is_over_and_says_why() -> None:
+    told = Told()
+    bucket, other = holds(Kind.BUCKET, "espn"), holds(Kind.BUCKET, "nba_api", not_=True)
+    told.until(range(10), holds(Kind.PREFECT), bucket, holds(Kind.LOST, "espn/a"))
+    standing = told.incidents.standing
+    assert {one.kind for one in standing} == {Kind.PREFECT, Kind.BUCKET, Kind.LOST}
+    all_known = [holds(Kind.PREFECT), bucket]
+    assert not list(unwatched(standing, all_known, []))
+    assert not list(unwatched(standing, [], [Kind.PREFECT, Kind.BUCKET])), "nothing is known for now"
+    assert [fact[:3] for fact in unwatched(standing, [other], [Kind.PREFECT, Kind.BUCKET])] == [(*bucket[:2], 0)]
+    over = list(unwatched(standing, [], [Kind.DISK]))
+    assert {fact.kind for fact in over} == {Kind.PREFECT, Kind.BUCKET}
+    told.until(range(10, 20), *over)
+    ended = [change.incident for change in told.changes if change.what is What.CLOSED]
+    assert [(one.kind, one.unwatched) for one in ended] == [
+        (Kind.PREFECT, "no running process of ADCE watches this any more")
+    ], "the bucket was never told, since Prefect explained it"
 
 
 def test_a_clock_that_is_set_back_opens_closes_and_repeats_nothing() -> None:

@@ -297,3 +297,7 @@ def test_what_the_settings_have_no_longer_is_over(ledger: Ledger) -> None:
     evaluate(config, ledger, NOW + MINUTE)
     evaluate(config, ledger, NOW + HOUR)
     assert ledger.incidents.open() == []
+    assert {one.kind: one.unwatched for one in ledger.incidents.closed_since(NOW)} == {
+        Kind.LOST: "the settings have it fetched no longer",
+        Kind.DEAD_LETTERS: "the events of the lake are not watched any more",
+    }

@@ -80,6 +80,16 @@ def test_why_a_target_takes_no_messages_is_known_until_it_does(url: str) -> None
         assert troubles(ledger) == [(None, None)] * 2
 
 
+def test_services_that_restart_often_have_run_since_the_first_one(url: str) -> None:
+    pause = 15 * MINUTE
+    with closing(Ledger(url)) as ledger:
+        served = partial(ledger.alert_targets.served_since, pause=pause)
+        assert [served(NOW + minute * MINUTE) for minute in (0, 1, 5, 20, 35)] == [NOW] * 5
+        stopped = NOW + 51 * MINUTE
+        assert [served(stopped), served(stopped + MINUTE)] == [stopped] * 2, "it was stopped for longer than a pause"
+        assert served(NOW) == NOW, "the clock was set back"
+
+
 def test_a_target_that_was_gone_for_a_day_is_new(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         turn(ledger, NOW, "ops")

@@ -14,8 +14,9 @@ BUCKET = Fact(Kind.BUCKET, "espn", 0, most=2.5)
 def test_the_facts_of_all_processes_are_known_until_they_are_old_or_forgotten(url: str) -> None:
     with closing(Ledger(url)) as ledger, closing(Ledger(url)) as other:
         ledger.process_facts.keep("a", [FULL])
-        ledger.process_facts.keep("a", [FULL, BUCKET])
-        other.process_facts.keep("b", [FULL._replace(value=0)])
+        ledger.process_facts.keep("a", [FULL, BUCKET], [Kind.DISK, Kind.BUCKET])
+        other.process_facts.keep("b", [FULL._replace(value=0)], [Kind.DISK])
+        assert ledger.process_facts.watched() == {Kind.DISK, Kind.BUCKET}
         assert other.process_facts.known(60) == [FULL, BUCKET, FULL._replace(value=0)]
         other.process_facts.forget("b")
         assert ledger.process_facts.known(60) == [FULL, BUCKET]

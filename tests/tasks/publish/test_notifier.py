@@ -24,6 +24,7 @@ import pytest
 from blocks.alert_targets import AlertTarget, DeliveryError, target_of
 from config.load import load_config
 from config.models import Config
+from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.errors import LedgerError
 from tasks.domain.incidents import Fact, Kind
 from tasks.ledger import Ledger
@@ -73,9 +74,9 @@ def settings(ledger: Path | str, **urls: str) -> Config:
 class Process:
     """A process with a notifier, of which the test is the clock. It knows `facts`."""
 
-    def __init__(self, config: Config, now: datetime = NOW):
+    def __init__(self, config: Config, now: datetime = NOW, **more: Any):
         self.now, self.seconds, self.facts = now, 0.0, [UNREADABLE]
-        self.notifier = Notifier(config, lambda: self.facts, lambda: self.now, lambda: self.seconds)
+        self.notifier = Notifier(config, lambda: self.facts, lambda: self.now, lambda: self.seconds, **more)
 
     def later(self, span: timedelta) -> None:
         self.now += span
@@ -311,6 +312,45 @@ def test_what_one_process_sees_is_an_incident_though_another_does_not(
                     await process.rounds(1, timedelta(seconds=15))
             assert ledger.incidents.open() == []
             assert ids(received) == (["1-opened", "1-closed"] if with_targets else [])
+
+    asyncio.run(test())
+
+
+def test_an_incident_of_prefect_ends_once_no_process_watches_prefect(file: Path, ledger: Ledger) -> None:
+    away = Fact(Kind.PREFECT, "", 1, reason="it answers HTTP 503")
+
+    async def test() -> None:
+        with receiver() as (url, received):
+            config = settings(file, ops=url)
+            before = Process(config, watches=[Kind.PREFECT])
+            before.facts = [away]
+            await before.rounds(7)
+            before.facts = []
+            await before.rounds(30)
+            assert [one.kind for one in ledger.incidents.open()] == [Kind.PREFECT], "it is watched, and not known"
+            await before.notifier.end(1)
+            after = Process(config, before.now)
+            after.facts = []
+            await after.rounds(7)
+            assert ids(received) == ["1-opened", "1-closed"]
+            assert "It is over because no running process" in received.documents[1]["text"]
+
+    asyncio.run(test())
+
+
+def test_no_reconcile_is_told_by_services_that_restart_often(file: Path, ledger: Ledger) -> None:
+    look = RecordedLook(NOW, NOW, None, "run", "lake", 0, 0, 0, {}, {}, (), {}, {})
+    ledger.looks.record(look, is_done=True)
+
+    async def test() -> None:
+        with receiver() as (url, received):
+            config = settings(file, ops=url)
+            for restart in range(7):
+                process = Process(config, NOW + restart * 10 * MINUTE, serves=True)
+                process.facts = []
+                await process.rounds(9)
+                await process.notifier.end(1)
+            assert [one["kind"] for one in received.documents] == ["no_reconcile"]
 
     asyncio.run(test())
 

@@ -27,6 +27,7 @@ from tasks.domain.event_path import PathState
 from tasks.domain.limits.pauses import Phase
 from tasks.domain.metrics import (
     ALERTS_LIMIT,
+    ALERTS_MISSED,
     ALERTS_OWNER,
     BREAKERS,
     CELLS,
@@ -356,7 +357,10 @@ ROWS = (
                 "timeseries",
                 "Limits of conditions",
                 "Above which value does a condition hold for a source, by the settings?",
-                [_over_time(f"{_series(ALERTS_LIMIT)} > 0", "{{kind}} {{source}}")],
+                [
+                    _over_time(f"{_series(ALERTS_LIMIT)} > 0", "{{kind}} {{source}}"),
+                    _over_time(_series(ALERTS_MISSED), "missed_events, of all of a day"),
+                ],
             ),
         ),
     ),

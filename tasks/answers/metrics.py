@@ -19,11 +19,12 @@ from tasks.answers.recorded import is_of
 from tasks.domain.event_path import PathState
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.flow_names import FLOWS
-from tasks.domain.incidents import Kind
+from tasks.domain.incidents import MOST_MISSED, Kind
 from tasks.domain.limits.pauses import Pause, Phase, all_trusted
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.metrics import (
     ALERTS_LIMIT,
+    ALERTS_MISSED,
     ALERTS_OWNER,
     BEYOND,
     BREAKERS,
@@ -167,6 +168,7 @@ def _now(config: Config, ledger: Ledger, now: datetime) -> Values:
         ALERTS_LIMIT: {
             (kind, name): limit_of(config, Kind(kind), name) for kind in INCIDENT.values for name in config.sources
         },
+        ALERTS_MISSED: {} if Kind.MISSED_EVENTS.value in config.alerts.limits else {(): MOST_MISSED},
         LAST_RUN: {(flow, end.value): at.timestamp() for (flow, end), at in ends.items()},
         LAST_RECONCILE: {} if finished is None else {(): finished.timestamp()},
         RUNS_AT_WORK: {(flow,): float(at_work.get(flow, 0)) for flow in FLOWS},

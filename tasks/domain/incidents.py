@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tasks.domain.arrivals import OF_THE_LAKE, Fate
 from tasks.domain.event_path import PathState
 from tasks.domain.metrics import (
+    ALERTS_MISSED,
     CHECKS,
     CRITICAL_OLDEST,
     CYCLE_LASTS,
@@ -393,8 +394,8 @@ CATALOGUE: tuple[Condition, ...] = (
         _HOUR,
         "adce sources",
         (Kind.EVENT_PATH,),
-        f"{_growth(MISSED_EVENTS)} > {{limit}} or "
-        f"{_growth(MISSED_EVENTS)} > {MOST_MISSED} * ({_growth(MISSED_EVENTS)} + {_growth(EVENTS, OF_THE_LAKE)})",
+        f"{_growth(MISSED_EVENTS)} > {{limit}} or {_growth(MISSED_EVENTS)} > {_sum(ALERTS_MISSED.name)} * "
+        f"({_growth(MISSED_EVENTS)} + {_growth(EVENTS, OF_THE_LAKE)})",
     ),
     Condition(
         Kind.DEAD_LETTERS,

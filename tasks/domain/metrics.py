@@ -293,6 +293,11 @@ ALERTS_LIMIT = Gauge(
     "The limit above which a condition holds, as the settings have it for a source: in seconds, shares of 1 or counts.",
     (INCIDENT, SOURCE),
 )
+ALERTS_MISSED = Gauge(
+    "adce_alerts_missed_events_limit_ratio",
+    "The share of the events of a day of which no more may be missing, unless alerts.limits has a number of its own.",
+    unit=Unit.RATIO,
+)
 CHECKS = Gauge(
     "adce_check", "1 for the verdict of a check of the health, which only `adce serve` makes.", (CHECK, VERDICT)
 )

@@ -19,9 +19,10 @@ import yaml
 
 from deployments.grafana.alerts import AWAY, alerting_rules, inhibitions
 from deployments.grafana.made import ALERTMANAGER, ALERTS, FOLDER
-from tasks.domain.incidents import BY_KIND, CATALOGUE, Kind, Settings, ancestors
+from tasks.domain.incidents import BY_KIND, CATALOGUE, MOST_MISSED, Kind, Settings, ancestors
 from tasks.domain.metrics import (
     ALERTS_LIMIT,
+    ALERTS_MISSED,
     ALERTS_OWNER,
     CHECKS,
     CRITICAL_OLDEST,
@@ -155,6 +156,7 @@ def _given(series: Input, owner: str, length: int) -> list[dict[str, str]]:
         for kind in Kind
         for source in SOURCES
     }
+    always[_series(ALERTS_MISSED)] = f"{MOST_MISSED:g}"
     always |= {_series(ALERTS_OWNER, owner=one): f"{one == owner:d}" for one in ("adce", "prometheus", "none")}
     always[_series(CHECKS, check="answers", verdict="fail")] = "0"
     return [
@@ -224,6 +226,13 @@ def test_no_rule_fires_unless_prometheus_tells(tmp_path: Path) -> None:
 def test_nothing_fires_of_what_is_not_known_or_within_the_limits(tmp_path: Path) -> None:
     of_a_day = dict.fromkeys((1, 60, _DAY))
     _promtool(tmp_path, _test({}, of_a_day, _LONG), _test(_events(10, 500), of_a_day, _LONG))
+
+
+def test_a_limit_of_the_settings_for_missed_events_takes_the_place_of_their_share(tmp_path: Path) -> None:
+    own = {
+        _series(ALERTS_LIMIT, kind=Kind.MISSED_EVENTS, source=source): f"1000x{_DAY + 199}" for source in SOURCES
+    } | {_series(ALERTS_MISSED): f"_x{_DAY + 199}"}
+    _promtool(tmp_path, _test(_events(500, 500) | own, dict.fromkeys((1, 60, _DAY)), _LONG))
 
 
 def test_an_alert_says_what_is_wrong_with_its_value_and_the_command_that_shows_more(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tasks.domain.event_path import PathState
 from tasks.domain.limits.pauses import OperatorPause, Pause, Phase
 from tasks.domain.metrics import (
     ALERTS_LIMIT,
+    ALERTS_MISSED,
     ALERTS_OWNER,
     BREAKERS,
     CYCLE_LASTS,
@@ -258,6 +259,9 @@ def test_the_metrics_of_alerting_rules_say_what_the_settings_and_the_facts_of_co
     assert (values[FIRST_RUN], values[CYCLE_LASTS]) == ({(): record.began.timestamp()}, {(): 77.0})
     assert values[PAUSED_SINCE] == {("espn",): (NOW - 3 * hour).timestamp()}
     assert values[ALERTS_OWNER] == {("adce",): 0.0, ("prometheus",): 1.0, ("none",): 0.0}
+    assert values[ALERTS_MISSED] == {(): 0.01}
+    own = a_config(alerts=Alerts(limits={"missed_events": 1000}))
+    assert measured(own, ledger, NOW).values[ALERTS_MISSED] == {}, "a limit of the settings takes its place"
     limits = values[ALERTS_LIMIT]
     assert {source for _, source in limits} == set(config.sources)
     assert (limits["failures", "espn"], limits["no_reconcile", "espn"]) == (0.5, 1800.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import date
@@ -12,14 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 
 from tasks.domain.assess.coverage import Coverage, Hole, Tally
 from tasks.domain.assess.periods import By
-from tasks.domain.wording import plural, utc
 from tasks.show.coverage.grid import grid_of
 from tasks.show.coverage.shades import DARK, LIGHT, OFF, SHADES, UNKNOWN, legend_of, shade_of
 from tasks.show.coverage.words import counts_of, percent_of, sentence_of, state_in_words, summary_of, title_of
+from tasks.show.templates import templates
 
 MOST_HOLES = 50_000
 _HERE = Path(__file__).parent
@@ -116,37 +114,22 @@ def _days_in(season: str, span: str) -> int | str:
     return (date.fromisoformat(span) - date(int(season[:4]), 1, 1)).days if len(span) == 10 else span
 
 
-def _digest(text: str) -> str:
-    """The hash of a style or script. The page's content security policy allows only styles and scripts with a hash."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
 def _component(name: str) -> str:
     """Encodes a name as the script's encodeURIComponent does, because the script finds links by their addresses."""
     return quote(name, safe="!~*'()")
 
 
 def _templates() -> Environment:
-    templates = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    found = templates(
+        _HERE,
+        component=_component,
+        percent=percent_of,
+        sentence=sentence_of,
+        shade=lambda tally: shade_of(tally).name,
+        summary=summary_of,
     )
-    templates.filters |= {
-        "component": _component,
-        "digest": _digest,
-        "percent": percent_of,
-        "plural": plural,
-        "sentence": sentence_of,
-        "shade": lambda tally: shade_of(tally).name,
-        "summary": summary_of,
-        "thousands": "{:,}".format,
-        "utc": utc,
-    }
-    templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    return templates
+    found.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return found
 
 
 _TEMPLATES = _templates()

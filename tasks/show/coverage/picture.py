@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from tasks.domain.assess.coverage import Coverage, Tally
 from tasks.domain.assess.periods import By
 from tasks.show.coverage.grid import Grid, Line, grid_of
 from tasks.show.coverage.shades import DARK, LIGHT, NONE, OFF, SHADES, UNKNOWN, Shade, legend_of, shade_of
 from tasks.show.coverage.words import NOT_KNOWN, counts_of, percent_of, sentence_of, summary_of, title_of
+from tasks.show.templates import templates
 
 _MOST_COLUMNS = 36
 # In pixels: the width and height of a cell, the width of a column of counts, the height of a line of a heading, and the
@@ -108,11 +107,5 @@ def _style() -> str:
     )
 
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = templates(Path(__file__).parent)
 _TEMPLATES.globals |= {"cell": _CELL, "row": _ROW, "head_line": _HEAD, "margin": _MARGIN}

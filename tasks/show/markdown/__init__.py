@@ -8,17 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from tasks.answers.headline import headline
 from tasks.answers.report import COMPARED, Report
 from tasks.answers.waiting import waiting
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import by_season
 from tasks.domain.success import Success
-from tasks.domain.wording import duration, plural, score, utc
+from tasks.domain.wording import duration, plural, score
 from tasks.show.costs import COLUMNS, rows
 from tasks.show.success import lines, tables
+from tasks.show.templates import templates
 
 _MOST_FILLS, _MOST_ROWS = 200, 200  # rows of a table
 
@@ -92,11 +91,4 @@ def _setting(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=False,  # Markdown is no HTML; `cell` makes texts safe
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters |= {"cell": _cell, "setting": _setting, "plural": plural, "utc": utc, "score": score}
+_TEMPLATES = templates(Path(__file__).parent, cell=_cell, setting=_setting, score=score)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
 from config.secrets import masked
 from tasks.domain.assess.coverage import Tally
-from tasks.domain.wording import duration, plural, size, utc, verb
+from tasks.domain.wording import duration, size, utc, verb
 from tasks.show.coverage.shades import Shade, shade_of
 from tasks.show.coverage.words import percent_of, sentence_of, state_in_words, summary_of
 from tasks.show.status.links import Links
+from tasks.show.templates import templates
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -52,11 +51,6 @@ def breakable(text: str) -> Markup:
     return Markup(re.sub("([_/])", r"\1<wbr>", str(escape(masked(text)))))
 
 
-def _without_secret(value: Any) -> Any:
-    """What a template shows of a value: of a text, everything but secrets."""
-    return masked(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
 def _span(seconds: float) -> str:
     return duration(timedelta(seconds=seconds))
 
@@ -71,35 +65,20 @@ def _class_of(shade: Shade) -> str:
     return f"shade-{shade.name}"
 
 
-def _templates() -> Environment:
-    templates = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        finalize=_without_secret,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= {
-        "breakable": breakable,
-        "duration": duration,
-        "percent": _percent,
-        "per_cent": percent_of,
-        "plural": plural,
-        "seconds": _span,
-        "sentence": sentence_of,
-        "sentence_case": lambda text: text[:1].upper() + text[1:],
-        "shade": lambda tally: _class_of(shade_of(tally)),
-        "shade_class": _class_of,
-        "size": size,
-        "state": state_in_words,
-        "summary": summary_of,
-        "thousands": "{:,}".format,
-        "time": time_of,
-        "utc": utc,
-        "verb": verb,
-    }
-    return templates
-
-
-TEMPLATES = _templates()
+TEMPLATES = templates(
+    _FOLDER,
+    breakable=breakable,
+    duration=duration,
+    percent=_percent,
+    per_cent=percent_of,
+    seconds=_span,
+    sentence=sentence_of,
+    sentence_case=lambda text: text[:1].upper() + text[1:],
+    shade=lambda tally: _class_of(shade_of(tally)),
+    shade_class=_class_of,
+    size=size,
+    state=state_in_words,
+    summary=summary_of,
+    time=time_of,
+    verb=verb,
+)

@@ -107,7 +107,7 @@ def writers(
         **coverage,
         **badges,
         **{path: partial(section, name) for path, name in OF_SECTIONS.items()},
-        INDEX: lambda: html(overview().page(), found.at),
+        INDEX: lambda: html(overview().page(lambda text: html(text).etag), found.at),
     }
 
 

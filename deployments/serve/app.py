@@ -40,7 +40,8 @@ from deployments.serve.refresh import Refresh
 from tasks.answers.health import Health, Verdict, health_of, is_ready
 from tasks.show.documents.service import HealthState, Liveness, Problem, Readiness
 from tasks.show.exposition import OPEN_METRICS
-from tasks.show.status import nothing_read, notice
+from tasks.show.status import STYLE, nothing_read, notice
+from tasks.show.templates import digest
 
 Headers = list[tuple[bytes, bytes]]
 Message = MutableMapping[str, Any]
@@ -57,7 +58,7 @@ _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+        f"default-src 'none'; style-src '{digest(STYLE)}'; script-src 'self'; connect-src 'self'; img-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from config.models import Config
-from deployments.serve.answers import Answer, overview_of
+from deployments.serve.answers import Answer, html, overview_of
 from deployments.serve.app import Service
 from deployments.serve.paths import BADGE, INDEX, JSON, METRICS, PATHS
 from deployments.serve.refresh import Refresh
@@ -66,7 +66,7 @@ def _pages(config: Config, refresh: Refresh, health: Health, linked: dict[str, s
     assert found
     plan = Tasks.of(found, refresh.away)
     overview = overview_of(found, refresh.away, health, refresh.past, plan, StaticLinks(linked))
-    pages = {"index.html": overview.page().encode()}
+    pages = {"index.html": overview.page(lambda text: html(text).etag).encode()}
     with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
         for season in seasons_now(config, ledger, found.plan):
             body = season_page(season, StaticLinks(root="../../")).encode()

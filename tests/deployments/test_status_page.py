@@ -7,9 +7,11 @@ import gzip
 import html
 import re
 import shutil
+from base64 import b64encode
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tasks.ledger.database import Database
 from tasks.ledger.leases import Leases
-from tasks.show.status import ASSETS, SECTIONS
+from tasks.show.status import ASSETS, SECTIONS, STYLE
 from tasks.show.status.wrong import ENDS_WITH
 from tests.builders import NOW, a_config
 from tests.deployments.test_serve import SECRET, TOKEN, Client, a_look, made, no_server
@@ -236,20 +238,23 @@ def test_nothing_is_asked_elsewhere_and_nothing_runs_but_the_own_script(config: 
     got = looked(config).ask("/")
     policy = dict(part.strip().split(" ", 1) for part in got.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'"
-    assert {policy[f"{kind}-src"] for kind in ("script", "style", "connect", "img")} == {"'self'"}
+    assert {policy[f"{kind}-src"] for kind in ("script", "connect", "img")} == {"'self'"}
     page = got.body.decode()
+    [style] = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert policy["style-src"] == f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'"
     loaded = re.findall(r'<(?:script|img|iframe)[^>]*src="([^"]*)"|<link[^>]*href="([^"]*)"', page)
     assert {"".join(both) for both in loaded} == {f"/assets/{asset.name}" for asset in ASSETS}
     assert re.findall(r"\s(?:style|on\w+)=", page) == []
-    assert re.findall(r"<style|<script>", page) == []
-    assert not [asset.name for asset in ASSETS if re.search(rb"(?<!xmlns=\")https?://|@import|url\(", asset.body)]
+    assert "<script>" not in page
+    bodies = (style.encode(), *(asset.body for asset in ASSETS))
+    assert not [body for body in bodies if re.search(rb"(?<!xmlns=\")https?://|@import|url\(", body)]
 
 
 def test_the_assets_take_20_kilobytes_and_are_sent_once(config: Config) -> None:
     client = Client(config).read()
     bodies = [client.ask(f"/assets/{asset.name}") for asset in ASSETS]
-    assert sum(len(gzip.compress(got.body)) for got in bodies) <= 20_000
-    again = client.ask("/assets/page.css", if_none_match=bodies[0].headers["etag"])
+    assert sum(map(len, map(gzip.compress, (STYLE.encode(), *(got.body for got in bodies))))) <= 20_000
+    again = client.ask(f"/assets/{ASSETS[0].name}", if_none_match=bodies[0].headers["etag"])
     assert (again.status, again.body) == (304, b"")
 
 
@@ -259,6 +264,13 @@ def test_a_section_that_is_the_same_is_not_sent_again_and_says_as_of_when_it_is(
     again = client.read().ask("/fragments/holes", if_none_match=first.headers["etag"])
     assert (again.status, again.body) == (304, b"")
     assert {"last-modified", "age"} <= again.headers.keys()
+
+
+def test_the_page_has_the_etag_of_each_section_so_that_nothing_is_sent_twice(config: Config) -> None:
+    client = looked(config)
+    tags = re.findall(r'data-fragment="([^"]+)" data-etag="&#34;(\w+)&#34;"', client.ask("/").body.decode())
+    assert [path for path, _ in tags] == [f"/fragments/{section}" for section in SECTIONS]
+    assert {client.ask(path, if_none_match=f'"{tag}"').status for path, tag in tags} == {304}
 
 
 def test_an_old_look_is_told_as_old_also_without_the_script(config: Config) -> None:
@@ -277,7 +289,7 @@ def test_before_the_first_reading_the_page_says_so(config: Config) -> None:
 
 def test_with_a_token_the_page_needs_it_and_a_public_page_has_its_sections_and_assets(config: Config) -> None:
     client = Client(config, token=TOKEN).read()
-    assert [client.ask(path).status for path in ("/", "/fragments/whole", "/assets/page.css")] == [401, 401, 200]
+    assert [client.ask(path).status for path in ("/", "/fragments/whole", "/assets/page.js")] == [401, 401, 200]
     client = Client(config, token=TOKEN, public=["/"]).read()
     assert [client.ask(path).status for path in ("/", "/fragments/whole", "/status")] == [200, 200, 401]
 

@@ -4,7 +4,7 @@ from tasks.show.status.assets import ASSETS, SCRIPT, Asset
 from tasks.show.status.drill_down import file_page, season_page, span_page
 from tasks.show.status.links import COVERAGE, FILES, SERVED, WHOLE, Links, StaticLinks
 from tasks.show.status.overview import SECTIONS, Overview, nothing_read
-from tasks.show.status.templates import form, notice
+from tasks.show.status.templates import STYLE, form, notice
 
 __all__ = [
     "ASSETS",
@@ -13,6 +13,7 @@ __all__ = [
     "SCRIPT",
     "SECTIONS",
     "SERVED",
+    "STYLE",
     "WHOLE",
     "Asset",
     "Links",

@@ -1,11 +1,13 @@
-"""Which files does the status page load? One style sheet, one script and one icon, all of its own."""
+"""Which files does the status page load? One script and one icon, all of its own.
+
+Its style sheet is within each page, so that nothing has to be asked for before the first paint.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.show.coverage.shades import DARK, LIGHT, OFF, SHADES, UNKNOWN
-from tasks.show.status.templates import TEMPLATES, text_of
+from tasks.show.status.templates import text_of
 
 SCRIPT = "page.js"  # which asks the service for news
 
@@ -20,11 +22,6 @@ class Asset:
 
 
 ASSETS = (
-    Asset(
-        "page.css",
-        "text/css; charset=utf-8",
-        TEMPLATES.get_template("page.css").render(light=LIGHT, dark=DARK, shades=(*SHADES, UNKNOWN, OFF)).encode(),
-    ),
     Asset(SCRIPT, "text/javascript; charset=utf-8", text_of(SCRIPT).encode()),
     Asset("icon.svg", "image/svg+xml", text_of("icon.svg").encode()),
 )

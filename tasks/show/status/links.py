@@ -29,7 +29,7 @@ class Links:
         return "/"
 
     def asset(self, name: str) -> str:
-        """A style sheet, script or picture."""
+        """A script or picture."""
         return f"{ASSETS}{name}"
 
     def fragment(self, section: str) -> str:

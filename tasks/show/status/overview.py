@@ -53,10 +53,10 @@ class Overview:
     def _section(self, name: str) -> str:
         return TEMPLATES.get_template(f"{name}.html").render(**self._values, name=name)
 
-    def page(self) -> str:
-        """The whole page."""
+    def page(self, etag_of: Callable[[str], str]) -> str:
+        """The whole page, which has the ETag of each section, too."""
         sections = {name: (heading, self.section(name)) for name, heading in SECTIONS.items()}
-        return TEMPLATES.get_template("overview.html").render(**self._values, sections=sections)
+        return TEMPLATES.get_template("overview.html").render(**self._values, sections=sections, etag_of=etag_of)
 
     @cached_property
     def _sections(self) -> dict[str, str]:

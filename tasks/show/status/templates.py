@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from config.secrets import masked
 from tasks.domain.assess.coverage import Tally
 from tasks.domain.wording import duration, size, utc, verb
-from tasks.show.coverage.shades import Shade, shade_of
+from tasks.show.coverage.shades import DARK, LIGHT, OFF, SHADES, UNKNOWN, Shade, shade_of
 from tasks.show.coverage.words import percent_of, sentence_of, state_in_words, summary_of
 from tasks.show.status.links import Links
 from tasks.show.templates import templates
@@ -82,3 +82,5 @@ TEMPLATES = templates(
     time=time_of,
     verb=verb,
 )
+STYLE = TEMPLATES.get_template("page.css").render(light=LIGHT, dark=DARK, shades=(*SHADES, UNKNOWN, OFF))
+TEMPLATES.globals["style"] = STYLE

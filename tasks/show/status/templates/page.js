@@ -1,12 +1,11 @@
 "use strict";
-// Keeps an open page up to date: asks for each section with the ETag of the last answer, and greys what is old. Every
+// Keeps an open page up to date: asks for each section with the ETag of what is shown, and greys what is old. Every
 // time is compared with the service's clock, from the header Date, so that a wrong clock of this machine does not matter.
 (() => {
   const sections = [...document.querySelectorAll("section[data-fragment]")];
   const every = 1000 * Number(document.body.dataset.every), staleAfter = 1000 * Number(document.body.dataset.staleAfter);
   const live = document.getElementById("live"), read = document.getElementById("read");
   const answersWithin = Math.max(staleAfter, 10000); // ms, after which the service counts as away
-  const etags = new Map();
   let ahead = null; // the service's clock less performance.now()
   let readAt = read && Date.parse(read.querySelector("time").dateTime); // when the ledger was last read
   let trouble = "";
@@ -69,14 +68,13 @@
   }
 
   async function ask(section) {
-    const tag = etags.get(section), headers = tag ? { "If-None-Match": tag } : {};
+    const headers = { "If-None-Match": section.dataset.etag };
     const signal = AbortSignal.timeout(answersWithin);
     const answer = await fetch(section.dataset.fragment, { headers, signal, cache: "no-store", redirect: "error" });
     ahead = Date.parse(answer.headers.get("Date")) - performance.now();
     if (answer.status === 200) {
-      const html = await answer.text();
-      if (tag || html.trim() !== section.querySelector(".part").innerHTML.trim()) show(section, html);
-      etags.set(section, answer.headers.get("ETag"));
+      show(section, await answer.text());
+      section.dataset.etag = answer.headers.get("ETag");
     } else if (answer.status !== 304) {
       throw new Error(`The service answers HTTP ${answer.status}`);
     }

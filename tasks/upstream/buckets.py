@@ -167,14 +167,13 @@ async def open_buckets(
             allowances[name] = Allowances(name, rates, client, outage)
             try:
                 was = await allowances[name].read_terms()
+                if not (now := allowance_terms_of(rates)).same_as(was):
+                    log.warning("%s", set_by_hand(name, was, now, "it is set so now"))
+                    await allowances[name].change_terms(now)
             except PrefectAwayError:
                 raise
             except BucketError as error:
                 errors[name] = error
-                continue
-            if not (now := allowance_terms_of(rates)).same_as(was):
-                log.warning("%s", set_by_hand(name, was, now, "it is set so now"))
-                await _change(client, name, now)
     shared = [bucket_for(ALL_SOURCES)] if config.rates else []
     names = {source: [bucket_for(source), *shared] for source in enabled}
     broken = {source: errors[name] for source, of in names.items() for name in of if name in errors}
@@ -347,6 +346,10 @@ class Allowances:
         have = await self._read()
         self.id = str(have.id)
         return _terms_of(have)
+
+    async def change_terms(self, terms: AllowanceTerms) -> None:
+        """Changes the bucket's limit. Raises BucketError if Prefect refuses that."""
+        await self._answer(partial(_change, self._client, self.name, terms))
 
     async def close(self) -> None:
         """Gives back the rest of the allowance, so that the next process or run need not wait for it.

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -131,6 +131,26 @@ def test_a_changed_rate_takes_effect(
         assert warned == ([f"{says} in the configuration"] if take_effect is open_buckets else [])
 
     _with_client(story)
+
+
+def test_a_rate_is_changed_as_soon_as_the_api_is_busy_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    change, answers = PrefectClient.update_global_concurrency_limit, [503, 503]
+
+    async def busy_at_first(client: PrefectClient, *arguments: Any) -> Any:
+        if answers:
+            raise httpx.HTTPStatusError("busy", request=_REQUEST, response=httpx.Response(answers.pop()))
+        return await change(client, *arguments)
+
+    async def story(client: PrefectClient) -> None:
+        await ensure_buckets(client, _config(Rate(requests=4, seconds=1.1)))
+        changed = Rate(requests=5, seconds=1.1)
+        monkeypatch.setattr(PrefectClient, "update_global_concurrency_limit", busy_at_first)
+        _, broken = await open_buckets(client, _config(changed))
+        assert broken == {}
+        assert await bucket_trouble(client, bucket_for("espn"), [changed]) is None
+
+    _with_client(story)
+    assert answers == []
 
 
 @pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "inactive"])

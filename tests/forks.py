@@ -1,9 +1,9 @@
 """Processes of Python that start at once, because a parent has imported everything and forks for each.
 
-A line on the parent's standard input that holds an object orders a process: its command line after `python`, its
-environment, its folder, and the files of its output. The answer is a line with its pid. A line with a pid asks for the
-exit status, which is null while the process runs. All lines are JSON. The end of standard input ends the parent and no
-process.
+The parent listens on an abstract Unix socket. A line that holds an object orders a process: its command line after
+`python`, its environment, its folder, and the files of its output. The answer is a line with its pid. A line with a pid
+asks for the exit status, which is null while the process runs. All lines are JSON, and each has its own connection. The
+end of the parent's standard input ends the parent and no process.
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.forked import PARENT, ask
+
 ADCE, PREFECT = (str(Path(sys.executable).with_name(name)) for name in ("adce", "prefect"))
 _ROOT = Path(__file__).parents[1]
-_LOCK = threading.Lock()  # an order and its answer belong together
 _NOWHERE = Path(os.devnull)
 _IMPORTED = (
     "deployments.cli",
@@ -35,6 +37,7 @@ _IMPORTED = (
     "flows.reconcile",
     "flows.watch",
     "prefect.cli",
+    "prefect.engine",
     "prefect.server.api.server",
     "prefect.workers.process",
     "prefect_aws.workers",
@@ -85,7 +88,8 @@ def start(
 ) -> Fork:
     """Starts what `python` would start with these arguments: the file of a script, or "-m" and a module.
 
-    It runs in `folder`. `env` is added to this process's environment, and output to the files.
+    It runs in `folder`. `env` is added to this process's environment, and output to the files. If it is a worker of
+    Prefect, its flow runs are forked too.
     """
     order = {"argv": list(command), "env": {**os.environ, **env}, "folder": str(folder)}
     order["output"] = [str(stdout), str(stderr)]
@@ -111,27 +115,22 @@ def fill(**parameters: str) -> list[str]:
 
 
 def _ask(order: object) -> Any:
-    parent = _parent()
-    assert parent.stdin
-    assert parent.stdout
-    with _LOCK:
-        parent.stdin.write(json.dumps(order) + "\n")
-        parent.stdin.flush()
-        return json.loads(parent.stdout.readline())
+    return ask(_parent(), order)
 
 
 @cache
-def _parent() -> subprocess.Popen[str]:
-    """The parent, one for each process of a test run. It ends with that."""
-    command, pipe = [sys.executable, "-W", "ignore", "-m", "tests.forks"], subprocess.PIPE
+def _parent() -> str:
+    """The name of the parent, one for each process of a test run. It ends with that."""
+    name = f"forks-{os.getpid()}"
+    command, pipe = [sys.executable, "-W", "ignore", "-m", "tests.forks", name], subprocess.PIPE
     process = subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, text=True)
     atexit.register(process.communicate)  # closes its standard input, and waits for its end
     assert process.stdout
     process.stdout.readline()  # it is ready
-    return process
+    return name
 
 
-def _serve() -> None:
+def _serve(name: str) -> None:
     """Does the work of the parent."""
     gc.disable()  # until everything is imported, which takes a third less time
     for module in _IMPORTED:
@@ -139,24 +138,31 @@ def _serve() -> None:
 
     gc.freeze()
     gc.enable()
-    print("ready", flush=True)
-    for line in sys.stdin:
-        order = json.loads(line)
-        if isinstance(order, int):
-            pid, status = os.waitpid(order, os.WNOHANG)
-            print(json.dumps(os.waitstatus_to_exitcode(status) if pid else None), flush=True)
-        elif pid := os.fork():
-            print(pid, flush=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0{name}")
+        listener.listen(128)
+        print("ready", flush=True)
+        while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rw") as lines:
+                order = json.loads(lines.readline())
+                if isinstance(order, int):
+                    pid, status = os.waitpid(order, os.WNOHANG)
+                    answer = os.waitstatus_to_exitcode(status) if pid else None
+                elif not (answer := os.fork()):
+                    break
+                lines.write(json.dumps(answer) + "\n")
         else:
-            os.chdir(order["folder"])
-            _become(order["argv"], order["env"], order["output"])
-            sys.exit()
+            return
+    os.chdir(order["folder"])
+    _become(order["argv"], order["env"] | {PARENT: name}, order["output"])
 
 
 def _become(argv: list[str], environment: dict[str, str], output: list[str]) -> None:
     """Does in this process what `python` does in a new one with these arguments and this environment."""
     import prefect.context
     import prefect.logging.configuration
+    import prefect.workers.process
 
     from deployments.__main__ import _QUIET
 
@@ -172,6 +178,8 @@ def _become(argv: list[str], environment: dict[str, str], output: list[str]) -> 
     prefect.context.GLOBAL_SETTINGS_CONTEXT = None
     prefect.context.GLOBAL_SETTINGS_CONTEXT = prefect.context.root_settings_context()
     prefect.logging.configuration.setup_logging(incremental=False)
+    # The worker splits its command at spaces.
+    prefect.workers.process.get_sys_executable = lambda: f"{sys.executable} -SE {_ROOT / 'tests/forked.py'}"
     if argv[0] == "-m":
         runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
     else:
@@ -179,4 +187,4 @@ def _become(argv: list[str], environment: dict[str, str], output: list[str]) -> 
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1])

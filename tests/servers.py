@@ -141,9 +141,8 @@ def prefect_server(
 
 def deploy_all(env: Mapping[str, str]) -> None:
     """Sets a Prefect server up, and deploys everything of prefect.yaml to it, with all schedules switched off."""
-    programs = Path(sys.executable).parent
-    for command in ([programs / "adce", "setup"], [programs / "prefect", "--no-prompt", "deploy", "--all"]):
-        subprocess.run(command, cwd=_ROOT, env={**os.environ, **env}, check=True, capture_output=True, timeout=300)
+    for command in ([forks.ADCE, "setup"], [forks.PREFECT, "--no-prompt", "deploy", "--all"]):
+        forks.run(command, env)
     api = env["PREFECT_API_URL"]
     for deployment in ask_prefect(api, "POST", "/deployments/filter", {}):
         ask_prefect(api, "POST", f"/deployments/{deployment['id']}/set_schedule_inactive")
@@ -160,16 +159,24 @@ def ask_prefect(api: str, method: str, path: str, body: object = None) -> Any:
 
 
 @contextmanager
-def prefect_worker(env: Mapping[str, str], folder: Path, name: str = "worker") -> Iterator[None]:
-    """A worker of the pool `adce`, started as an operator starts it. Its output is in `folder`.
+def prefect_worker(
+    env: Mapping[str, str], folder: Path, name: str = "worker", *, is_forked: bool = True
+) -> Iterator[None]:
+    """A worker of the pool `adce`, forked, as are the processes of its flow runs. Its output is in `folder`.
 
-    It gets SIGINT's usual handler, because it interrupts itself when it is to end, and a process that a shell has
-    started in the background inherits that SIGINT is ignored.
+    If it is not forked, it is started as an operator starts it. It gets SIGINT's usual handler, because it interrupts
+    itself when it is to end, and a process that a shell has started in the background inherits that SIGINT is ignored.
     """
-    command = [Path(sys.executable).with_name("prefect"), "worker", "start", "--pool", "adce", "--name", name]
-    env = {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1", **env}
-    with (folder / f"{name}.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=_ROOT, env=env, stdout=log, stderr=log, preexec_fn=_hear_sigint)
+    command, log = [forks.PREFECT, "worker", "start", "--pool", "adce", "--name", name], folder / f"{name}.log"
+    env = {"PREFECT_WORKER_QUERY_SECONDS": "1", **env}
+    process: forks.Fork | subprocess.Popen[bytes]
+    if is_forked:
+        process = forks.start(command, env, log, log)
+    else:
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                command, cwd=_ROOT, env={**os.environ, **env}, stdout=file, stderr=file, preexec_fn=_hear_sigint
+            )
     try:
         yield
     finally:

@@ -89,7 +89,7 @@ def by_deployment(sandbox: SandboxProcess, folder: Path) -> Table:
         ways["in process"] = _fill(sandbox, folder / "inline", server)
         for name in ("one", "two"):
             env = server | _place(folder / "deployed") | {"PREFECT_WORKER_QUERY_SECONDS": WORKER_POLLS_EVERY}
-            stack.enter_context(prefect_worker(env, folder, name))
+            stack.enter_context(prefect_worker(env, folder, name, is_forked=False))
         ways["by deployment"] = _fill(sandbox, folder / "deployed", server | {"ADCE_DISPATCH": "deployment"})
     counts = Counter(request["source"] for request in ways["in process"].requests)
     bound = max((counts[name] - rate.requests) * _spacing(name) for name, rate in RATES.items())

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,12 +18,11 @@ import sqlalchemy as sa
 
 from deployments.sandbox.process import SandboxProcess
 from deployments.up.ports import free_port
+from tests import forks
 from tests.servers import ask_prefect, deploy_all, new_database, prefect_server, prefect_worker
 
 pytestmark = pytest.mark.xdist_group("handover")  # they share servers
 
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 SPAN = ["--since", "2026-01-13", "--until", "2026-01-14", "--as-of", "2026-01-15T12:00:00Z"]
 
 
@@ -68,7 +66,7 @@ def test_a_deployed_reconcile_fills_the_lake_through_its_scrapers_though_its_ser
     assert (late["type"], "a later run has become due" in late["message"]) == ("CANCELLED", True), late
     said = (state["message"], (tmp_path / "worker.log").read_text()[-3000:])
     assert state["type"] == "COMPLETED", said
-    plan = json.loads(_run({}, BIN / "adce", "plan", "--json", "--source", "espn", "--source", "nba_api", *SPAN))
+    plan = json.loads(_run({}, forks.ADCE, "plan", "--json", "--source", "espn", "--source", "nba_api", *SPAN))
     assert plan["cells"]["present"] == plan["cells"]["total"] > 30, said
     assert set(Counter(request["url"] for request in sites.requests()).values()) == {1}
     assert not any(request["limited"] for request in sites.requests())
@@ -88,7 +86,10 @@ def test_a_scraper_run_that_is_killed_is_done_again_and_costs_what_was_in_flight
     server: dict[str, str], sites: SandboxProcess, tmp_path: Path
 ) -> None:
     before = len(_scrapers(server))
-    with prefect_worker(server, tmp_path), reconciling(server, tmp_path, "--source", "espn") as reconcile:
+    with (
+        prefect_worker(server, tmp_path),
+        reconciling(server, tmp_path, "--source", "espn") as reconcile,
+    ):
         scraper = _first_scraper(server)
         while not sites.requests():  # by now it has marked what it fetches
             time.sleep(0.1)
@@ -107,7 +108,10 @@ def test_a_reconcile_that_is_stopped_stops_its_scraper_runs(
     monkeypatch.setenv("ADCE_RECONCILE__GRACE", "3s")
     sites.set_faults("espn", "hang")
     before = len(_scrapers(server))
-    with prefect_worker(server, tmp_path), reconciling(server, tmp_path, "--source", "espn") as reconcile:
+    with (
+        prefect_worker(server, tmp_path),
+        reconciling(server, tmp_path, "--source", "espn") as reconcile,
+    ):
         _first_scraper(server)
         reconcile.terminate()
         assert reconcile.wait(60) == 128 + signal.SIGTERM, (tmp_path / "errors").read_text()[-3000:]
@@ -124,7 +128,10 @@ def test_a_scraper_run_outlives_a_reconcile_that_is_killed_and_nothing_is_asked_
         with reconciling(server, tmp_path, "--source", "espn") as reconcile:
             _first_scraper(server)
             reconcile.kill()
-        report = _reconcile(server, "--source", "espn", status=None)
+        # Not forked: the scraper run is to have ended in Prefect too when this run calls the dead one crashed.
+        command = [forks.ADCE, "reconcile", "--json", "--source", "espn", *SPAN]
+        done = subprocess.run(command, env={**os.environ, **server}, capture_output=True, check=False, timeout=300)
+        report = json.loads(done.stdout)
         while report["cells"]["present"] < report["cells"]["total"]:
             report = _reconcile(server, "--source", "espn", status=None)
     assert {run["state"]["type"] for run in _scrapers(server)[before:]} == {"COMPLETED"}
@@ -137,7 +144,8 @@ def test_a_worker_with_another_lake_or_ledger_refuses_in_one_line_and_the_files_
 ) -> None:
     before = len(_scrapers(server))
     another = (tmp_path / "another").as_uri() if what == "lake" else f"sqlite:///{tmp_path / 'another.db'}"
-    with prefect_worker({**server, f"ADCE_{what.upper()}": another}, tmp_path):
+    env = {**server, f"ADCE_{what.upper()}": another}
+    with prefect_worker(env, tmp_path, is_forked=what == "ledger"):  # one of the workers is started as an operator does
         report = _reconcile(server, "--source", "espn", status=1)
     line = f"the {what} here, {another}, is not that of the run that made the plan; set ADCE_{what.upper()}"
     states = [run["state"] for run in _scrapers(server)[before:]]
@@ -170,7 +178,7 @@ def test_without_a_worker_the_files_are_left_to_the_next_run_and_nothing_stays_m
     assert report["filled"] == []
     assert report["deferred"]
     assert all("no worker has begun it" in later["reason"] for later in report["deferred"])
-    plan = json.loads(_run({}, BIN / "adce", "plan", "--json", "--source", "espn", *SPAN))
+    plan = json.loads(_run({}, forks.ADCE, "plan", "--json", "--source", "espn", *SPAN))
     assert plan["cells"]["in_flight"] == 0
     assert _scrapers(server)[-1]["state"]["type"] == "CANCELLED"
 
@@ -192,8 +200,7 @@ def test_without_the_deployments_one_line_says_what_to_do(
     server: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADCE_SCRAPER", "scraper/{source}-elsewhere")
-    command = [BIN / "adce", "reconcile", "--source", "espn", *SPAN]
-    ended = subprocess.run(command, env={**os.environ, **server}, capture_output=True, text=True, check=False)
+    ended = forks.run([forks.ADCE, "reconcile", "--source", "espn", *SPAN], server, check=False)
     assert ended.returncode == 2
     assert "Prefect has no deployment scraper/espn-elsewhere" in ended.stderr
     assert "prefect --no-prompt deploy --all" in ended.stderr
@@ -209,10 +216,9 @@ def _pool_limit(env: Mapping[str, str], limit: int) -> Iterator[None]:
 
 
 @contextmanager
-def reconciling(env: Mapping[str, str], tmp_path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [BIN / "adce", "reconcile", "--json", *options, *SPAN]
-    with (tmp_path / "report").open("w") as report, (tmp_path / "errors").open("w") as errors:
-        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=report, stderr=errors)
+def reconciling(env: Mapping[str, str], tmp_path: Path, *options: str) -> Iterator[forks.Fork]:
+    command = [forks.ADCE, "reconcile", "--json", *options, *SPAN]
+    process = forks.start(command, env, tmp_path / "report", tmp_path / "errors")
     try:
         yield process
     finally:
@@ -221,15 +227,13 @@ def reconciling(env: Mapping[str, str], tmp_path: Path, *options: str) -> Iterat
 
 
 def _reconcile(env: Mapping[str, str], *options: str, status: int | None = 0) -> dict[str, Any]:
-    report = json.loads(_run(env, BIN / "adce", "reconcile", "--json", *options, *SPAN, status=status))
+    report = json.loads(_run(env, forks.ADCE, "reconcile", "--json", *options, *SPAN, status=status))
     assert isinstance(report, dict)
     return report
 
 
-def _run(env: Mapping[str, str], *command: str | Path, status: int | None = 0) -> str:
-    ended = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=300
-    )
+def _run(env: Mapping[str, str], *command: str, status: int | None = 0) -> str:
+    ended = forks.run(command, env, check=False)
     assert ended.returncode in ({0, 1} if status is None else {status}), ended.stderr[-3000:] + ended.stdout[-3000:]
     return ended.stdout
 

@@ -47,6 +47,12 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """After the last test, garbage is looked for once in all objects: pytest does it five times, a second each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def sites() -> Iterator[SandboxProcess]:
     """The sandbox with the rates of the real sites, except a faster Basketball Reference to save minutes."""

@@ -28,10 +28,10 @@ def report(
     places: Places,
     as_json: JsonOption = False,
 ) -> None:
-    """Shows how well the lake was kept in the last days: the owner's figures, each beside its target. Asks nobody.
+    """Shows how well the lake was kept in the last days: figures beside their targets, from the ledger alone.
 
     For each dataset it shows how many of its files were there within `promise` after they were due, and which file was
-    not there for the longest time. All of it comes from the ledger. Into a pipe or a file it is written as Markdown.
+    not there for the longest time. Into a pipe or a file it is written as Markdown.
 
     Example: adce report --since 7d > report.md
     """

@@ -1,4 +1,4 @@
-"""How well was the lake kept in a span of time, measured by the owner's figures? Pure arithmetic over what is recorded.
+"""How well was the lake kept in a span of time, by the figures of `adce report`? Pure arithmetic over what is recorded.
 
 What cannot be known from what is recorded has no value, and a text says why.
 """

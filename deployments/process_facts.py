@@ -67,7 +67,8 @@ def _disks(folders: dict[str, Path]) -> Iterator[Fact]:
             continue  # whatever needs the folder tells of it
     if free:
         least = min(free, key=lambda name: free[name])
-        reason = f"{size(free[least])} are free on the disk of the {least}"
+        of = f"the disk of the {least}, which has {folders[least]}; at least {size(SCARCE)} should be"
+        reason = f"{size(free[least])} are free on {of}"
         yield Fact(Kind.DISK, "", free[least] < SCARCE, reason=reason)
 
 

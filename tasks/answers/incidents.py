@@ -199,8 +199,9 @@ def _checks(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
     """How many of the last bodies of each dataset have failed their check one after another, within a week."""
     bad = ledger.failures.failed_checks(now - _WEEK)
     for name, dataset in config.datasets.items():
-        bodies, error = bad.get(name, (0, ""))
-        yield Fact(Kind.CHECKS, f"{dataset.source}/{name}", bodies, bodies, error)
+        bodies, error, key = bad.get(name, (0, "", ""))
+        reason = f"{key or 'the last one'}: {error}" if bodies else ""
+        yield Fact(Kind.CHECKS, f"{dataset.source}/{name}", bodies, bodies, reason)
 
 
 def _last_look(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:

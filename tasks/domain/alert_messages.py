@@ -15,6 +15,7 @@ from tasks.domain.wording import duration, one_line, plural, utc
 
 TEST = "test"  # `what` of a message that only shows that messages arrive
 _WORDS = {What.OPENED: "Opened", What.REMINDED: "Still open", What.CLOSED: "Closed"}
+_PAGE = "Page: "  # before the address of the service, which is a line of its own
 _LONGEST_REASON = 300  # characters
 _LONGEST_SUBJECT = 100  # characters that SNS takes
 _MOST_CLOSED = 10  # incidents that a message names of those that it ends
@@ -146,7 +147,7 @@ def _for(change: Change) -> str:
 def _where(place: Place) -> Iterator[str]:
     yield f"Lake: {masked(one_line(place.lake))}"
     if place.link:
-        yield f"Page: {place.link}"
+        yield f"{_PAGE}{place.link}"
 
 
 def _from(place: Place, title: str) -> str:
@@ -154,8 +155,16 @@ def _from(place: Place, title: str) -> str:
 
 
 def for_slack(message: Message) -> str:
-    """The message in Slack's markup, in which no text of ours can be a link, a mention or a command."""
-    return f"*{_escaped(message.title)}*\n{_escaped(message.text)}"
+    """The message in Slack's markup. No text in it is a link, a mention or a command, but the service's address."""
+    lines = (_linked(line) for line in message.text.split("\n"))
+    return "\n".join([f"*{_escaped(message.title)}*", *lines])
+
+
+def _linked(line: str) -> str:
+    """The line in Slack's markup; that with the address of the service is a link with a text."""
+    address = line.removeprefix(_PAGE)
+    is_link = line != address and re.fullmatch(r"https?://[^\s<>|]+", address)
+    return f"<{_escaped(address)}|Status page>" if is_link else _escaped(line)
 
 
 def _escaped(text: str) -> str:

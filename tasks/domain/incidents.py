@@ -181,7 +181,7 @@ CATALOGUE: tuple[Condition, ...] = (
         0,
         5 * _MINUTE,
         15 * _MINUTE,
-        "adce ledger check",
+        "df -h",
         promql=_does_not_pass("disk of the .+"),
     ),
     Condition(
@@ -213,7 +213,7 @@ CATALOGUE: tuple[Condition, ...] = (
         0,
         5 * _MINUTE,
         5 * _MINUTE,
-        "adce sources",
+        "adce setup --check",
         promql=_does_not_pass("Prefect API"),
     ),
     Condition(
@@ -223,7 +223,7 @@ CATALOGUE: tuple[Condition, ...] = (
         0,
         15 * _MINUTE,
         5 * _MINUTE,
-        "adce runs",
+        "adce setup --check",
         (Kind.PREFECT,),
     ),
     Condition(
@@ -243,7 +243,7 @@ CATALOGUE: tuple[Condition, ...] = (
         0,
         _MINUTE,
         5 * _MINUTE,
-        "adce setup",
+        "adce setup --check",
         (Kind.PREFECT,),
     ),
     Condition(
@@ -303,7 +303,7 @@ CATALOGUE: tuple[Condition, ...] = (
         4,
         timedelta(0),
         timedelta(0),
-        "adce datasets",
+        "adce plan",
         (Kind.LAKE, Kind.SOURCE_PAUSED, Kind.FAILURES),
         labels=_DATASET,
     ),
@@ -325,7 +325,7 @@ CATALOGUE: tuple[Condition, ...] = (
         2,
         timedelta(0),
         timedelta(0),
-        "adce why",
+        "adce plan",
         (Kind.SOURCE_PAUSED, Kind.FAILURES, Kind.CHECKS, Kind.BREAKER),
         labels=_DATASET,
     ),
@@ -411,6 +411,8 @@ CATALOGUE: tuple[Condition, ...] = (
 )
 
 BY_KIND: Mapping[Kind, Condition] = {condition.kind: condition for condition in CATALOGUE}
+# Those whose reason begins with the key of a file
+_OF_A_FILE = (Kind.CHECKS, Kind.CRITICAL_FAILURES)
 # What processes find out, and not the ledger
 OF_PROCESSES = frozenset({Kind.CONFIGURATION, Kind.DISK, Kind.LAKE, Kind.PREFECT, Kind.SCHEDULE, Kind.BUCKET})
 # What of its own stops all work, and not only a part of it
@@ -542,10 +544,11 @@ class Incident(NamedTuple):
 
 def command_of(incident: Incident) -> str:
     """The command that shows more of an incident."""
-    command = BY_KIND[incident.kind].command
-    if incident.kind is Kind.CRITICAL_FAILURES and _PLAIN_KEY.fullmatch(incident.reason):
-        return f"{command} {incident.reason}"  # the reason is the key of the file
-    return command
+    command, dataset = BY_KIND[incident.kind].command, incident.scope.partition("/")[2]
+    key = incident.reason.partition(": ")[0]
+    if incident.kind in _OF_A_FILE and _PLAIN_KEY.fullmatch(key):
+        return f"adce why {key}"
+    return f"{command} --dataset {dataset}" if command == "adce plan" and _PLAIN_KEY.fullmatch(dataset) else command
 
 
 class What(StrEnum):

@@ -45,10 +45,14 @@ class InARow(NamedTuple):
 
 
 class FailedBodies(NamedTuple):
-    """The last bodies of a dataset that failed their check one after another, and why the last one did."""
+    """The last bodies of a dataset that failed their check one after another, why the last one did, and a file of it.
+
+    The key is empty if that file has been stored since.
+    """
 
     bodies: int
     error: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,12 @@ class Failures:
     def failed_checks(self, since: datetime) -> dict[str, FailedBodies]:
         """The datasets whose last body has failed its check, since then."""
         table = failed_checks_table.c
-        query = sa.select(table.dataset, table.bodies, table.error).where(table.at >= since)
+        files = failing_files_table.c
+        is_of_it = files.dataset == table.dataset, files.at == table.at
+        key = sa.select(sa.func.coalesce(sa.func.min(files.key), "")).where(*is_of_it).scalar_subquery()
+        query = sa.select(table.dataset, table.bodies, table.error, key).where(table.at >= since)
         return self.database.read(
-            lambda connection: {dataset: FailedBodies(*both) for dataset, *both in connection.execute(query)}
+            lambda connection: {dataset: FailedBodies(*found) for dataset, *found in connection.execute(query)}
         )
 
     def prune(self, connection: sa.Connection, before: datetime) -> None:

@@ -188,7 +188,7 @@ def test_the_sources_are_shown_with_their_incidents(adce: Adce, ledger: Ledger) 
     lines = adce("sources").stdout.splitlines()
     assert lines[-3] == (
         "espn/espn_summary: CRITICAL files have been missing for long (since 2026-01-15 07:00 UTC, 3 files): "
-        "the first one was detected at noon; more: adce plan"
+        "the first one was detected at noon; more: adce plan --dataset espn_summary"
     )
     assert lines[-2] == (
         "nba_api/nba_playbyplay: A CRITICAL file fails again and again (since 2026-01-15 12:00 UTC, 1 file): "

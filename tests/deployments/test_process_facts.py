@@ -175,4 +175,8 @@ def test_the_fullest_disk_is_told_by_the_limit_at_which_the_health_warns(
         return free[folder]
 
     monkeypatch.setattr(module, "free_bytes", free_bytes)
-    assert found(config)[Kind.DISK, ""][2:5] == (1, 0, "999.0 MB are free on the disk of the lake")
+    assert found(config)[Kind.DISK, ""][2:5] == (
+        1,
+        0,
+        "999.0 MB are free on the disk of the lake, which has /k; at least 1.0 GB should be",
+    )

@@ -113,7 +113,9 @@ def test_a_sandbox_says_so() -> None:
 
 def test_no_text_is_markup_of_slack_nor_calls_everybody() -> None:
     message = message_of(a_change(reason="<!channel> <https://evil|x> & @here @Channel me@allied.org"), 1, PLACE)
-    text = for_slack(message)
+    lines = for_slack(message).split("\n")
+    assert lines.pop(-2) == "<https://adce.example.org|Status page>", "the only link is the service's"
+    text = "\n".join(lines)
     assert not {"<", ">"} & set(text)
     assert "&lt;!channel&gt; &lt;https://evil|x&gt; &amp; @\N{WORD JOINER}here @\N{WORD JOINER}Channel me@a" in text
 

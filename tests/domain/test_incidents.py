@@ -191,17 +191,21 @@ def test_the_catalogue_has_each_kind_once_and_none_explains_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason", "command"),
+    ("kind", "scope", "reason", "command"),
     [
-        (Kind.CRITICAL_FAILURES, "espn_box_scores/1.json", "adce why espn_box_scores/1.json"),
-        (Kind.CRITICAL_FAILURES, "a; rm -r /", "adce why"),
-        (Kind.LOST, "key", "adce plan"),
+        (Kind.CRITICAL_FAILURES, "espn/a", "espn_box_scores/1.json", "adce why espn_box_scores/1.json"),
+        (Kind.CRITICAL_FAILURES, "espn/a", "a; rm -r /", "adce plan --dataset a"),
+        (Kind.CHECKS, "espn/a", "espn_box_scores/1.json: no game", "adce why espn_box_scores/1.json"),
+        (Kind.CHECKS, "espn/a", "the last one: no game", "adce plan --dataset a"),
+        (Kind.LOST, "espn/a", "key", "adce plan --dataset a"),
+        (Kind.LOST, "espn/a; rm -r x", "key", "adce plan"),
+        (Kind.LAKE, "", "", "adce plan"),
     ],
 )
-def test_the_command_names_the_file_where_there_is_one_that_a_shell_takes(
-    kind: Kind, reason: str, command: str
+def test_the_command_names_the_file_or_dataset_where_there_is_one_that_a_shell_takes(
+    kind: Kind, scope: str, reason: str, command: str
 ) -> None:
-    assert command_of(Incident("1", kind, "", MIDNIGHT, reason=reason)) == command
+    assert command_of(Incident("1", kind, scope, MIDNIGHT, reason=reason)) == command
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_bodies_that_fail_their_check_count_from_the_last_good_one(ledger: Ledge
     fill(ledger, 3 * HOUR, f=FileOutcome("f", Outcome.FAILED, 1, failure=Failure.UNREACHABLE), g=absent("g"))
     fill(ledger, 2 * HOUR, h=unfit("h"), i=unfit("i"))
     fact = found(ledger)[Kind.CHECKS, SUMMARY]
-    assert (fact.value, fact.reason) == (3, "no game")
+    assert (fact.value, fact.reason) == (3, "h: no game")
     fill(ledger, HOUR, j=Outcome.STORED)
     assert found(ledger)[Kind.CHECKS, SUMMARY].value == 0
 

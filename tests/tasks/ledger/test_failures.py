@@ -36,11 +36,11 @@ def test_what_fails_in_a_row_is_counted_until_it_succeeds_or_is_too_old(url: str
         assert ledger.failures.in_a_row("CRITICAL", NOW) == {"espn_summary": InARow(2, "b", 2)}
         assert ledger.failures.in_a_row("HIGH", NOW) == {"espn_summary": InARow(2, "c", 1)}
         assert ledger.failures.in_a_row("CRITICAL", NOW + HOUR / 2) == {"espn_summary": InARow(2, "b", 1)}
-        assert ledger.failures.failed_checks(NOW) == {"espn_summary": FailedBodies(5, "c is bad")}
+        assert ledger.failures.failed_checks(NOW) == {"espn_summary": FailedBodies(5, "c is bad", "c")}
         assert ledger.failures.failed_checks(NOW + 3 * HOUR) == {}
         fill(ledger, 3, FileOutcome("b", Outcome.STORED, 1), *failed("a"))
         assert ledger.failures.in_a_row("CRITICAL", NOW) == {"espn_summary": InARow(2, "a", 1)}
-        assert ledger.failures.failed_checks(NOW) == {"espn_summary": FailedBodies(1, "a is bad")}
+        assert ledger.failures.failed_checks(NOW) == {"espn_summary": FailedBodies(1, "a is bad", "a")}
         ledger.prune(NOW + 9 * HOUR)
         assert ledger.check()["failing_files"] == ledger.check()["failed_checks"] == 0
 

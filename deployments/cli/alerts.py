@@ -102,7 +102,7 @@ def silence(
     Example: adce alerts silence source_paused --scope espn --for 2h --note "they know"
     """
     from tasks.answers.alerts import check_silence, kind_of, scope_of
-    from tasks.domain.incidents import Hold
+    from tasks.domain.incidents import QuietTime
     from tasks.ledger.incidents import Silence
 
     if ends and (lasts or note):
@@ -123,7 +123,7 @@ def silence(
                 say(f"{_name(kind, place)}: there is no such silence to end; {others}")
             return
         check_silence(chosen, place)
-        begun = Silence(Hold(now, now + lasting, chosen, place), reason, operator())
+        begun = Silence(QuietTime(now, now + lasting, chosen, place), reason, operator())
         ledger.incidents.silence(begun)
         held = [one for one in ledger.incidents.open() if begun.hold.covers(one, now)]
     say(_silenced(begun))

@@ -20,7 +20,7 @@ from tasks.ledger.plans import KeptPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class SourceHold:
     """Something for which a source, or a dataset, is not asked for now."""
 
     name: str  # what is held up: a source, a dataset, or a variant of one of them
@@ -74,7 +74,7 @@ def waiting_for(config: Config, name: str, gaps: Mapping[str, int]) -> dict[str,
 
 def holds_of(
     config: Config, ledger: Ledger, now: datetime, gaps: Mapping[str, int], last: KeptPlan | None
-) -> list[Hold]:
+) -> list[SourceHold]:
     """Everything that keeps sources and datasets from being asked now, by ledger, configuration and the last plan.
 
     Their `gaps` wait for it, whose numbers are given by dataset. How many are a variant's the ledger does not tell, so
@@ -83,25 +83,25 @@ def holds_of(
     return [_hold(config, *found, gaps) for found in _reasons(config, ledger, now, last)]
 
 
-def hold_of(config: Config, pause: Pause, gaps: Mapping[str, int]) -> Hold:
+def hold_of(config: Config, pause: Pause, gaps: Mapping[str, int]) -> SourceHold:
     """What a pause, a circuit breaker or an operator's pause holds up while it is open."""
     return _hold(config, pause.name, why_paused(pause, _limit(config, pause)), pause, gaps)
 
 
-def held(hold: Hold) -> Held:
+def held(hold: SourceHold) -> Held:
     """What the health judges of a hold."""
     is_meant = hold.reason.limit in (Limit.OPERATOR_PAUSE, Limit.MAINTENANCE)
     return Held(hold.name, hold.reason.text, sum(hold.waiting.values()), is_meant)
 
 
-def outlasting(begun: Hold, holds: Iterable[Hold]) -> list[Hold]:
+def outlasting(begun: SourceHold, holds: Iterable[SourceHold]) -> list[SourceHold]:
     """What decides until when files of an operator's pause wait, if that ends later than the pause.
 
     Each has only those files. A probe may be answered at any moment, so that it never decides.
     """
     ours = (begun.name, begun.reason.limit)
     others = [h for h in holds if h.reason.limit is not Limit.PROBE and (h.name, h.reason.limit) != ours]
-    found: dict[Reason, Hold] = {}
+    found: dict[Reason, SourceHold] = {}
     for dataset, files in begun.waiting.items():
         by_reason = {hold.reason: hold for hold in others if dataset in hold.waiting}
         last = last_to_end(begun.reason, *by_reason)
@@ -143,10 +143,10 @@ def _reasons(
                 yield name, reason, None
 
 
-def _hold(config: Config, name: str, reason: Reason, pause: Pause | None, gaps: Mapping[str, int]) -> Hold:
+def _hold(config: Config, name: str, reason: Reason, pause: Pause | None, gaps: Mapping[str, int]) -> SourceHold:
     plain, at, _ = name.partition("@")
     waiting = {} if at else waiting_for(config, plain, gaps)
-    return Hold(name, source_of(config, plain), reason, waiting, pause)
+    return SourceHold(name, source_of(config, plain), reason, waiting, pause)
 
 
 def _limit(config: Config, pause: Pause) -> Limit:

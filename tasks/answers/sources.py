@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from config.models import Config, Rate
-from tasks.answers.holds import Hold, holds_of, named_datasets, waiting_for
+from tasks.answers.holds import SourceHold, holds_of, named_datasets, waiting_for
 from tasks.domain.event_path import EventPath
 from tasks.domain.expected.collected import collected
 from tasks.domain.flags.maintenance import next_window
@@ -37,7 +37,7 @@ class SourceNow:
     last_minute: int  # requests that runs have reported; a run reports them at least every ten seconds
     last_stored: datetime | None  # when the last fill ended that stored a file
     waiting: Mapping[str, int]  # gaps that runs have seen and that are not closed, by dataset
-    holds: Sequence[Hold]
+    holds: Sequence[SourceHold]
     next_window: tuple[datetime, Window] | None  # the next maintenance window of the source or of one of its datasets
     not_fetched: Mapping[str, str] = field(default_factory=dict)  # its datasets that are not fetched, with the reason
     incidents: Sequence[Incident] = ()  # those of it or one of its datasets that are open

@@ -469,7 +469,7 @@ def worst(facts: Iterable[Fact]) -> list[Fact]:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class QuietTime:
     """A time in which nothing is told: of one kind, or of all if it is None, within a scope."""
 
     since: datetime
@@ -493,7 +493,7 @@ class Settings:
     remind_every: timedelta | None = None
     interval: timedelta = timedelta(minutes=15)  # of scheduled reconciles
     limits: Mapping[str, float] = field(default_factory=dict)  # by kind, in place of the catalogue's
-    holds: tuple[Hold, ...] = ()  # maintenance windows and silences
+    holds: tuple[QuietTime, ...] = ()  # maintenance windows and silences
 
     def limit_of(self, kind: Kind, scope: str, most: float | None = None) -> float:
         """The limit for a scope: that of the settings, or else the lower one of the catalogue's and `most`."""

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tasks.domain import incidents as domain
-from tasks.domain.incidents import Change, Hold, Incident, Kind, What
+from tasks.domain.incidents import Change, Incident, Kind, QuietTime, What
 from tasks.ledger.database import Database, UtcSeconds, metadata
 
 _LAST = "last"  # the name of the only row of `evaluations`
@@ -85,7 +85,7 @@ Rule = Callable[[domain.Incidents], tuple[domain.Incidents, tuple[Change, ...]]]
 class Silence:
     """What an operator does not want to be told for some time, and why."""
 
-    hold: Hold
+    hold: QuietTime
     note: str
     by: str
 
@@ -243,7 +243,9 @@ class Incidents:
         def read(connection: sa.Connection) -> list[Silence]:
             known = (row for row in connection.execute(query) if row.kind in ("", *Kind))
             return [
-                Silence(Hold(row.since, row.until, Kind(row.kind) if row.kind else None, row.scope), row.note, row.by)
+                Silence(
+                    QuietTime(row.since, row.until, Kind(row.kind) if row.kind else None, row.scope), row.note, row.by
+                )
                 for row in known
             ]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from config.models import Config
 from tasks.answers.incidents import facts_of, lost_facts
 from tasks.domain.flags.maintenance import window_at
-from tasks.domain.incidents import Change, Fact, Hold, Settings, step
+from tasks.domain.incidents import Change, Fact, QuietTime, Settings, step
 from tasks.ledger import Ledger
 
 
@@ -42,23 +42,23 @@ def _evaluate(config: Config, ledger: Ledger, now: datetime, facts: Sequence[Fac
     return ledger.incidents.evaluate(lambda before: step(before, facts, now, settings), now)
 
 
-def holds_of(config: Config, ledger: Ledger, now: datetime) -> tuple[Hold, ...]:
+def holds_of(config: Config, ledger: Ledger, now: datetime) -> tuple[QuietTime, ...]:
     """The times in which nothing is told: the silences of operators, and the maintenance windows that are open now."""
     return (*(silence.hold for silence in ledger.incidents.silences(now)), *_maintenance(config, now))
 
 
-def settings_of(config: Config, holds: Iterable[Hold]) -> Settings:
+def settings_of(config: Config, holds: Iterable[QuietTime]) -> Settings:
     """How incidents are told by this configuration."""
     alerts, limits = config.alerts, {str(kind): limit for kind, limit in config.alerts.limits.items()}
     return Settings(alerts.settle, alerts.remind_every, config.reconcile.interval, limits, tuple(holds))
 
 
-def _maintenance(config: Config, now: datetime) -> Iterator[Hold]:
+def _maintenance(config: Config, now: datetime) -> Iterator[QuietTime]:
     """The maintenance windows that are open now."""
     for name in dict.fromkeys(window.of for window in config.maintenance):
         window = window_at(config.maintenance, [name], now)
         if window and window.until:
-            yield Hold(now, window.until, scope=_scope_of(config, name))
+            yield QuietTime(now, window.until, scope=_scope_of(config, name))
 
 
 def _scope_of(config: Config, name: str) -> str:

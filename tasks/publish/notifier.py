@@ -20,7 +20,7 @@ from tasks.daemon_threads import in_daemon_thread
 from tasks.domain.access import Access
 from tasks.domain.alert_messages import Message
 from tasks.domain.errors import LedgerError, NoLedgerError
-from tasks.domain.incidents import Change, Fact, Hold, Incident, Incidents, Kind, step, unwatched, worst
+from tasks.domain.incidents import Change, Fact, Incident, Incidents, Kind, QuietTime, step, unwatched, worst
 from tasks.domain.wording import duration, plural, verb
 from tasks.ledger import Ledger
 from tasks.ledger.alert_targets import Turn
@@ -50,7 +50,7 @@ class _Round:
     id: str  # of the ledger
     undelivered: Mapping[str, Sequence[Change]] | None  # by target; None if another process tells
     of_ledger: Incident | None  # the incident of the ledger itself, while it is open
-    holds: tuple[Hold, ...]
+    holds: tuple[QuietTime, ...]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Notifier:
         self._has_reached = False  # has the ledger ever answered?
         self._is_mine = True  # had this process the turn last, as far as it is known?
         self._sure_until = 0.0  # when the lease may lapse
-        self._holds: tuple[Hold, ...] = ()
+        self._holds: tuple[QuietTime, ...] = ()
         self._memory = Incidents(prefix=f"m-{self._name[:8]}-")
         self._unadopted: list[Change] = []  # what was told from memory, and the ledger does not have yet
         self._was_away = False  # has the memory changed since the ledger answered?

@@ -14,7 +14,7 @@ from click.testing import Result
 
 from config.load import load_config
 from deployments.cli import completion
-from tasks.domain.incidents import Fact, Hold, Kind, Settings, step
+from tasks.domain.incidents import Fact, Kind, QuietTime, Settings, step
 from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tasks.publish.notifier import Notifier
@@ -168,7 +168,7 @@ def test_a_silence_holds_until_it_ends_or_is_ended(adce: Adce, ledger: Ledger) -
     assert adce("alerts", "silence", "all", "--end").stdout.endswith("; nothing is silenced\n")
     adce("alerts", "silence", "all", "--scope", "espn_summary", *FOR)
     [left] = ledger.incidents.silences(datetime.now(UTC))
-    assert left.hold == Hold(left.hold.since, left.hold.until, None, "espn/espn_summary")
+    assert left.hold == QuietTime(left.hold.since, left.hold.until, None, "espn/espn_summary")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import State
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.collected import collected
-from tasks.domain.incidents import Fact, Hold, Kind, Settings, step
+from tasks.domain.incidents import Fact, Kind, QuietTime, Settings, step
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.metrics import CELLS, CHECK, CHECKS, COMPLETE_UNTIL, FILLS, VERDICT, series_of
 from tasks.domain.outcomes import RunEnd
@@ -179,7 +179,7 @@ def test_incidents_are_told_by_their_cause_with_what_was_closed_and_silences(con
     paused = Fact(Kind.SOURCE_PAUSED, "espn", 4 * 3600, 120, f"HTTP 403 password={SECRET}")
     old = Fact(Kind.CRITICAL_GAP, "espn/espn_summary", 5 * 3600, 3, "it is missing")
     lost = Fact(Kind.LOST, "nba_api/nba_playbyplay", 2, 2)
-    silence = Silence(Hold(began, began + timedelta(hours=2), Kind.LOST), "we move it", "ana")
+    silence = Silence(QuietTime(began, began + timedelta(hours=2), Kind.LOST), "we move it", "ana")
     with closing(Ledger(config.ledger)) as ledger:
         for minutes, facts in ((0, [paused, old, lost]), (5, [paused, old, lost]), (10, [lost._replace(value=0)])):
             at = began + timedelta(minutes=minutes)

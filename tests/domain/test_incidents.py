@@ -11,10 +11,10 @@ from tasks.domain.incidents import (
     CATALOGUE,
     Change,
     Fact,
-    Hold,
     Incident,
     Incidents,
     Kind,
+    QuietTime,
     Settings,
     What,
     ancestors,
@@ -146,7 +146,7 @@ def test_what_a_parent_explains_is_not_told_and_what_was_told_before_ends_in_its
 
 
 def test_what_opened_and_closed_in_a_window_is_told_once_afterwards() -> None:
-    window = Hold(MIDNIGHT, MIDNIGHT + HOUR, scope="espn")
+    window = QuietTime(MIDNIGHT, MIDNIGHT + HOUR, scope="espn")
     told = Told(replace(QUIET, holds=(window,)))
     for begin in (0, 10, 20):
         told.at(begin, holds(Kind.FAILURES, "espn"), holds(Kind.LOST, "espn/a"))
@@ -161,7 +161,7 @@ def test_what_opened_and_closed_in_a_window_is_told_once_afterwards() -> None:
 
 @pytest.mark.parametrize(("kind", "scope"), [(Kind.FAILURES, "espn"), (None, ""), (Kind.FAILURES, "")])
 def test_a_silence_covers_a_kind_within_a_scope_and_ends(kind: Kind | None, scope: str) -> None:
-    told = Told(replace(QUIET, holds=(Hold(MIDNIGHT, MIDNIGHT + 5 * MINUTE, kind, scope),)))
+    told = Told(replace(QUIET, holds=(QuietTime(MIDNIGHT, MIDNIGHT + 5 * MINUTE, kind, scope),)))
     told.until(range(10), holds(Kind.FAILURES, "espn"))
     assert told.words == [(5, What.OPENED, Kind.FAILURES)]
 

@@ -11,7 +11,7 @@ from tasks.domain.reasons import Limit
 from tasks.show.documents.document import Document
 
 if TYPE_CHECKING:
-    from tasks.answers.holds import Hold
+    from tasks.answers.holds import SourceHold
     from tasks.answers.runs import PastRun
     from tasks.answers.sources import EventsNow, SourceNow
     from tasks.answers.watched import Watched
@@ -30,7 +30,7 @@ class HeldUp(Document):
     waiting: Mapping[str, int]
 
     @classmethod
-    def of(cls, hold: Hold) -> HeldUp:
+    def of(cls, hold: SourceHold) -> HeldUp:
         """The document for a hold."""
         return cls(
             name=hold.name,
@@ -51,7 +51,7 @@ class Paused(Document):
     longer: list[HeldUp]
 
     @classmethod
-    def of(cls, begun: Hold, former: Hold | None, longer: Iterable[Hold]) -> Paused:
+    def of(cls, begun: SourceHold, former: SourceHold | None, longer: Iterable[SourceHold]) -> Paused:
         """The document for a pause that has begun."""
         replaces = HeldUp.of(former) if former else None
         return cls(pause=HeldUp.of(begun), replaces=replaces, longer=list(map(HeldUp.of, longer)))
@@ -66,7 +66,9 @@ class Resumed(Document):
     free: Mapping[str, int]  # the files that nothing holds up any more, by dataset
 
     @classmethod
-    def of(cls, name: str, ended: Iterable[Hold], stays: Iterable[Hold], free: Mapping[str, int]) -> Resumed:
+    def of(
+        cls, name: str, ended: Iterable[SourceHold], stays: Iterable[SourceHold], free: Mapping[str, int]
+    ) -> Resumed:
         """The document for what is resumed."""
         return cls(name=name, ended=list(map(HeldUp.of, ended)), holds=list(map(HeldUp.of, stays)), free=free)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from config.models import Priority
-from tasks.answers.holds import Hold
+from tasks.answers.holds import SourceHold
 from tasks.answers.runs import PastRun
 from tasks.answers.service import Snapshot
 from tasks.answers.sources import SourceNow
@@ -37,7 +37,7 @@ class Budget:
     used: int
     per_minute: float
     waiting: int
-    holds: Sequence[Hold]
+    holds: Sequence[SourceHold]
     last_stored: datetime | None
 
     @property

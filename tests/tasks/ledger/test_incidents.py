@@ -8,7 +8,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from tasks.domain.incidents import Change, Fact, Hold, Kind, Settings, What, step
+from tasks.domain.incidents import Change, Fact, Kind, QuietTime, Settings, What, step
 from tasks.ledger import Ledger
 from tasks.ledger.incidents import Silence, incidents_table, outbox_table
 from tests.builders import NOW
@@ -103,8 +103,8 @@ def test_what_is_pending_and_passes_leaves_no_row_and_a_failed_evaluation_nothin
 
 
 def test_a_silence_is_on_until_its_end_or_until_it_is_ended(url: str) -> None:
-    short = Silence(Hold(NOW, NOW + MINUTE, Kind.FAILURES, "espn"), "they move", "ana")
-    long = Silence(Hold(NOW, NOW + 9 * MINUTE), "our own work", "ben")
+    short = Silence(QuietTime(NOW, NOW + MINUTE, Kind.FAILURES, "espn"), "they move", "ana")
+    long = Silence(QuietTime(NOW, NOW + 9 * MINUTE), "our own work", "ben")
     with closing(Ledger(url)) as ledger:
         for silence in (short, long):
             ledger.incidents.silence(silence)

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from config.models import IncidentKind, Maintenance
-from tasks.domain.incidents import BY_KIND, Fact, Hold, Kind, What
+from tasks.domain.incidents import BY_KIND, Fact, Kind, QuietTime, What
 from tasks.ledger import Ledger
 from tasks.ledger.incidents import Silence
 from tasks.publish.evaluation import evaluate
@@ -51,6 +51,6 @@ def test_a_maintenance_window_holds_back_what_lies_within_it(ledger: Ledger, of:
 
 
 def test_a_silence_holds_back_its_kind(ledger: Ledger) -> None:
-    ledger.incidents.silence(Silence(Hold(NOW, NOW + 9 * MINUTE, Kind.LAKE), "moved", "me"))
+    ledger.incidents.silence(Silence(QuietTime(NOW, NOW + 9 * MINUTE, Kind.LAKE), "moved", "me"))
     assert [evaluate(a_config(), ledger, NOW + n * MINUTE, [UNREADABLE]) for n in range(9)] == 9 * [()]
     assert len(evaluate(a_config(), ledger, NOW + 9 * MINUTE, [UNREADABLE])) == 1

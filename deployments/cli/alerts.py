@@ -42,9 +42,10 @@ KindArgument = Annotated[
 
 @command(app, "list")
 def list_all(places: Places, as_json: JsonOption = False) -> None:
-    """Lists the open incidents by their cause, what closed within a day, silences, and what waits for each target.
+    """Lists incidents by their cause, silences, and who was told.
 
-    It reads the ledger: `adce serve`, `adce watch` and reconciles evaluate the conditions.
+    What has closed within a day is listed, too. The conditions are evaluated
+    by `adce serve`, `adce watch` and reconciles.
 
     Example: adce alerts list
     """
@@ -62,7 +63,9 @@ def list_all(places: Places, as_json: JsonOption = False) -> None:
 
 @command(app, "test", status_1="a target did not get its message")
 def send_test(targets: TargetArgument = None, *, places: Places) -> None:
-    """Sends a test message to each target, and says of each whether it has taken it.
+    """Sends a test message to each target.
+
+    A line for each says whether it has taken the message.
 
     Example: adce alerts test ops
     """
@@ -95,11 +98,12 @@ def silence(
     *,
     places: Places,
 ) -> None:
-    """Silences a kind of incident for some time. What is still open afterwards is told then, and so is what ended.
+    """Silences a kind of incident for some time.
 
-    It takes the place of an earlier silence of the same kind and scope.
+    Afterwards, what is still open is told, and so is what has ended.
+    A silence takes the place of an earlier one of the same kind and scope.
 
-    Example: adce alerts silence source_paused --scope espn --for 2h --note "they know"
+    Example: adce alerts silence breaker --scope espn --for 2h --note "they know"
     """
     from tasks.answers.alerts import check_silence, kind_of, scope_of
     from tasks.domain.incidents import QuietTime

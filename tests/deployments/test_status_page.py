@@ -30,7 +30,7 @@ from tasks.ledger import Ledger
 from tasks.ledger.database import Database
 from tasks.ledger.leases import Leases
 from tasks.show.status import ASSETS, SECTIONS, STYLE
-from tasks.show.status.wrong import ENDS_WITH
+from tasks.show.status.wrong import ENDS_WITH, Trouble, parents_first
 from tests.builders import NOW, a_config
 from tests.deployments.test_serve import SECRET, TOKEN, Client, a_look, made, no_server
 
@@ -115,11 +115,13 @@ def test_incidents_say_what_since_when_how_many_files_and_what_happens_next(conf
     paused = Incident("1", Kind.SOURCE_PAUSED, "espn", begun, opened=begun, files=36, reason=f"HTTP 403 {MARKUP}")
     explained = Incident("2", Kind.BREAKER, "espn/espn_summary", begun, opened=begun, cause="1")
     over = Incident("3", Kind.DISK, "", begun, opened=begun, closed=now - timedelta(hours=1))
-    opened(config, [paused, explained, over])
-    text = text_of(Client(config).read().ask("/fragments/wrong").body)
+    opened(config, [explained, paused, over])
+    body = Client(config).read().ask("/fragments/wrong").body
+    text = text_of(body)
     assert "Something is wrong" in text
     assert f"Cause HTTP 403 {MARKUP} Since 2026-01-14 03:00 UTC Files 36 Next it ends" in text
-    assert "Part of A source" in text
+    cards = re.findall(r'id="incident-(\d)"|href="#incident-(\d)">([^<]*)<', body.decode())
+    assert cards[:3] == [("1", "", ""), ("2", "", ""), ("", "1", f"{BY_KIND[Kind.SOURCE_PAUSED].title}: espn")]
     assert "adce sources" in text
     assert "1 incident ended in the last day" in text
 
@@ -133,6 +135,15 @@ def test_an_incident_that_is_over_and_not_closed_yet_is_no_present_one(config: C
     assert f"Next it is over since {utc(now)}, and closed at {utc(now + timedelta(minutes=15))} if it stays so" in text
     opened(config, [over, over._replace(id="2", kind=Kind.BUCKET, cleared=None)])
     assert "Something is wrong" in text_of(Client(config).read().ask("/fragments/wrong").body)
+
+
+def test_incidents_follow_those_that_explain_them() -> None:
+    def trouble(id: str, part_of: str = "") -> Trouble:
+        return Trouble(id, part_of, "", "", "", None, None, True, 0, "", "", "")
+
+    told = [trouble("a", "c"), trouble("b"), trouble("c", "d"), trouble("d"), trouble("e", "gone"), trouble("f", "d")]
+    assert [one.id for one in parents_first(told)] == ["b", "d", "c", "a", "f", "e"]
+    assert [one.id for one in parents_first([trouble("a", "b"), trouble("b", "a")])] in (["a", "b"], ["b", "a"])
 
 
 def test_the_command_of_an_incident_names_the_file_of_which_it_tells_more(config: Config) -> None:
@@ -217,7 +228,9 @@ def test_the_queue_has_the_oldest_of_each_priority_and_budgets_have_their_pauses
     queue = {series_of(QUEUE, priority="HIGH"): 7, series_of(OLDEST, priority="HIGH"): NOW.timestamp()}
     text = text_of(looked(config, gauges=queue).ask("/fragments/work").body)
     assert "7 files wait, and no run is at work" in text
-    assert "HIGH 7 2026-01-15 12:00 UTC after the next reconcile has begun" in text
+    assert "HIGH 7 2026-01-15 12:00 UTC not planned yet" in text
+    assert "The times are those of the plan of 2026-01-15 12:00 UTC" in text
+    assert "whose run has ended; the next run plans anew" in text
     assert "0 of 583 requests in the last minute" in text
     assert "password=***" in text, "the pause of an operator, without its secret"
     assert "Left for later: 2 files 2 files: the cap" in text

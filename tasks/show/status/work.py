@@ -20,7 +20,7 @@ MOST_LATER = 8  # reasons that are named for which files are left for later
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The files of a priority that wait, and when the plan of the run at work expects to have fetched them."""
+    """The files of a priority that wait, and when the last plan expects to have fetched them."""
 
     priority: Priority
     files: int
@@ -59,6 +59,7 @@ class Work:
     queue: Sequence[Waiting]
     budgets: Sequence[Budget]
     plan: Tasks
+    is_followed: bool  # whether a run is at work by this plan
     in_flight: int  # requests that runs have claimed, and so are sending or are about to send
 
     @property
@@ -78,8 +79,9 @@ def work_of(found: Snapshot, plan: Tasks) -> Work:
     """What is done and waited for, by a snapshot and the document of its plan."""
     running = [run for run in found.runs if run.is_running]
     is_kept_by_one = any(plan.run in (run.id, run.flow_run) for run in running)
-    etas = {one.priority: one.eta for one in plan.queue} if is_kept_by_one else {}
-    return Work(running, list(_queue(found, etas)), list(map(_budget, found.sources)), plan, found.in_flight)
+    etas = {one.priority: one.eta for one in plan.queue}
+    budgets = list(map(_budget, found.sources))
+    return Work(running, list(_queue(found, etas)), budgets, plan, is_kept_by_one, found.in_flight)
 
 
 def _queue(found: Snapshot, etas: dict[Priority, datetime | None]) -> Iterator[Waiting]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tasks.answers.health import ANSWERS, INCIDENTS, Check, Health, Verdict
 from tasks.answers.service import Snapshot
-from tasks.domain.alert_messages import end_of
+from tasks.domain.alert_messages import end_of, name_of
 from tasks.domain.incidents import BY_KIND, Incident, Kind, command_of
 from tasks.domain.wording import duration, utc
 
@@ -29,9 +29,11 @@ ENDS_WITH = {
 class Trouble:
     """An incident: what is wrong, where, why, from when to when, how many files, what is next, and what shows more.
 
-    Another incident may explain it: then its own `explained_by` is the title of that.
+    Another incident may explain it: then `part_of` is the id of that, and `explained_by` what it is, if it is known.
     """
 
+    id: str
+    part_of: str
     title: str
     scope: str
     reason: str
@@ -70,16 +72,32 @@ class Wrong:
 
 def wrong_of(found: Snapshot, health: Health) -> Wrong:
     """What is wrong, by the incidents in the ledger and the checks of the health."""
-    titles = {one.id: BY_KIND[one.kind].title for one in found.incidents}
-    told = [_trouble(found, one, titles.get(one.cause, "")) for one in found.incidents]
+    names = {one.id: name_of(one) for one in found.incidents}
+    told = [_trouble(found, one, names.get(one.cause, "")) for one in found.incidents]
     checks = [
         check for check in health.checks if check.verdict is not Verdict.PASS and check.name not in _SHOWN_ELSEWHERE
     ]
-    return Wrong([one for one in told if one.is_open], [one for one in told if not one.is_open], checks)
+    still, over = ([one for one in told if one.is_open is is_open] for is_open in (True, False))
+    return Wrong(parents_first(still), parents_first(over), checks)
+
+
+def parents_first(told: Sequence[Trouble]) -> list[Trouble]:
+    """Each incident right after the one that explains it, if that is among them; the others in their order."""
+    places = {one.id: place for place, one in enumerate(told)}
+
+    def path(one: Trouble) -> list[int]:
+        found = [places[one.id]]
+        while (parent := places.get(told[found[0]].part_of)) is not None and parent not in found:
+            found.insert(0, parent)
+        return found
+
+    return sorted(told, key=path)
 
 
 def _trouble(found: Snapshot, incident: Incident, explained_by: str) -> Trouble:
     return Trouble(
+        incident.id,
+        incident.cause,
         BY_KIND[incident.kind].title,
         incident.scope,
         incident.reason,

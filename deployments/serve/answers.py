@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from markupsafe import Markup
@@ -96,7 +96,7 @@ def writers(
     held = collected(found.config).first_seasons
 
     badges = {BADGE.format(dataset=dataset): partial(picture, dataset) for dataset in found.config.datasets}
-    coverage = {COVERAGE: partial(_coverage, look, found.at)} if (look := found.recorded) else {}
+    coverage = {COVERAGE: partial(_coverage, look)} if (look := found.recorded) else {}
     return {
         STATUS: partial(document, Status),
         TASKS: lambda: in_json(tasks(), as_of=found.at),
@@ -118,8 +118,11 @@ def overview_of(
     return Overview(found, away, health, plan, past, links, partial(link_to_run, api_url() or found.server))
 
 
-def _coverage(look: Recorded, now: datetime) -> Answer:
-    at = look.coverage.as_of or now
+@lru_cache(maxsize=1)
+def _coverage(look: Recorded) -> Answer:
+    """The coverage of a look, which stays until the next look."""
+    at = look.coverage.as_of
+    assert at is not None  # it is recorded
     return in_json(CoverageAnswer.of(look.coverage, By.SEASON, at, look.unknown), as_of=at)
 
 

@@ -1,7 +1,8 @@
-"""How fast does `adce serve` answer, and what does it cost, while a reconcile records what it has found?
+"""How fast does `adce serve` answer, and what does it cost, while reconciles run?
 
-The client has one core and the service the other. Beside the client, a process records the look of a reconcile again
-and again, so that every refresh has all of it to read.
+The client has one core and the service the other. Beside the client, at a lower priority, `adce reconcile` fetches what
+has vanished from a small lake, again and again. For a large lake, a process records the look of a reconcile instead, so
+that every refresh has all of it to read: a sandbox with so many files would take days.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import asyncio
 import itertools
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -25,7 +27,11 @@ import httpx
 import psutil
 from rich.table import Table
 
+from blocks.store import Store
 from config.load import load_config
+from deployments.sandbox.demo import CLOCK_AND_SPAN, make_lake
+from deployments.sandbox.settings import write_settings
+from deployments.sandbox.sites import PREFIXES
 from deployments.up.ports import LOOPBACK, free_port
 from tasks.answers.health import Health
 from tasks.answers.service import snapshot
@@ -33,6 +39,7 @@ from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import State
 from tasks.domain.metrics import CELLS, series_of
+from tasks.domain.wording import plural
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
 from tasks.show.documents.plan import PlannedFill
@@ -40,8 +47,11 @@ from tests.builders import a_fill
 
 PATHS = ("/status", "/tasks", "/coverage.json", "/metrics")
 PER_SECOND, SECONDS, ADDRESSES = 500, 60, 20
-CELLS_OF_LEDGERS = (393_000, 4_000_000)
+CELLS_OF_LEDGER = 4_000_000
 SEASONS, DAYS = 30, 230
+_VANISH = 20  # files before each reconcile
+_QUICK = {"rates": [{"requests": 20, "seconds": 1}]}  # of all sources, so that several reconciles fit into the time
+_FIRST_WITHIN = 300.0  # seconds for the first reconcile
 _RECORDS_EVERY = 2.0  # seconds
 _ASKED_ALONE = 500
 _FILLS, _KEYS_PER_FILL = 1000, 20
@@ -56,6 +66,7 @@ def serving(folder: Path) -> Table:
         "150 MB, and 100 ms of CPU for a refresh",
     )
     for name in (
+        "beside",
         "cells",
         "requests",
         "errors",
@@ -69,30 +80,60 @@ def serving(folder: Path) -> Table:
         "with a new look",
     ):
         table.add_column(name, justify="right")
-    for cells in CELLS_OF_LEDGERS:
-        url = f"sqlite:///{folder / f'{cells}.db'}"
-        fill(url, cells)
-        again, first = _cost_of_refresh(url, folder)
-        with service(url, folder) as (address, process):
-            with recording(url, cells):
-                before = process.cpu_times()
-                latencies, errors = asyncio.run(ask(address))
-                after = process.cpu_times()
-            memory = process.memory_info().rss
-            alone = _metrics_alone(address)
-        table.add_row(
-            f"{cells:,}",
-            f"{len(latencies):,}",
-            str(errors),
-            *(f"{1000 * seconds:.1f} ms" for seconds in (median(latencies), quantiles(latencies, n=100)[98])),
-            f"{1000 * max(latencies):.0f} ms",
-            f"{1000 * median(alone):.1f} and {1000 * quantiles(alone, n=100)[98]:.1f} ms",
-            f"{(after.user + after.system - before.user - before.system) / SECONDS:.0%}",
-            f"{memory / 1e6:.0f} MB",
-            f"{1000 * again:.0f} ms",
-            f"{1000 * first:.0f} ms",
-        )
+    for row in (_beside_reconciles(folder / "small"), _beside_records(folder)):
+        table.add_row(*row)
     return table
+
+
+def _beside_reconciles(folder: Path) -> list[str]:
+    """A row of the table: a service and real reconciles of the lake of the sandbox."""
+    settings, lake = folder / "adce.yaml", folder / "lake"
+    own = {"lake": str(lake), "ledger": str(folder / "ledger.db"), "sources": dict.fromkeys(PREFIXES.values(), _QUICK)}
+    write_settings(settings, own, "make bench", CLOCK_AND_SPAN)
+    config = load_config(settings, env={})
+    asyncio.run(make_lake(config, Store(config.lake)))
+    env = _of_its_own(folder)
+    subprocess.run(_reconcile(settings), env=env, capture_output=True, timeout=_FIRST_WITHIN, check=False)
+    with closing(Ledger(config.ledger)) as ledger:
+        look = ledger.looks.recorded()
+        assert look, "the first reconcile has recorded what the lake has"
+        cells, begun = sum(sum(standings.values()) for standings in look.counts.values()), datetime.now(UTC)
+    argv = _python("from tests.benchmarks.serve import keep_reconciling", f"keep_reconciling({str(folder)!r})")
+    row = _row(config.ledger, lake, cells, lambda: beside(argv, env))
+    with closing(Ledger(config.ledger)) as ledger:
+        runs = [run for run in ledger.runs.begun_since(begun, ["reconcile"], 1000) if run.state]
+    return [plural(len(runs), "reconcile"), *row]
+
+
+def _beside_records(folder: Path) -> list[str]:
+    """A row of the table: a service with a large ledger, and a process that records looks."""
+    url = f"sqlite:///{folder / 'large.db'}"
+    fill(url, CELLS_OF_LEDGER)
+    return ["recorded looks", *_row(url, folder, CELLS_OF_LEDGER, lambda: recording(url, CELLS_OF_LEDGER))]
+
+
+def _row(url: str, lake: Path, cells: int, work: Callable[[], AbstractContextManager[None]]) -> list[str]:
+    """What is measured of a service while some work goes on beside it."""
+    again, first = _cost_of_refresh(url, lake)
+    with service(url, lake) as (address, process):
+        with work():
+            before = process.cpu_times()
+            latencies, errors = asyncio.run(ask(address))
+            after = process.cpu_times()
+        memory = process.memory_info().rss
+        alone = _metrics_alone(address)
+    return [
+        f"{cells:,}",
+        f"{len(latencies):,}",
+        str(errors),
+        *(f"{1000 * seconds:.1f} ms" for seconds in (median(latencies), quantiles(latencies, n=100)[98])),
+        f"{1000 * max(latencies):.0f} ms",
+        f"{1000 * median(alone):.1f} and {1000 * quantiles(alone, n=100)[98]:.1f} ms",
+        f"{(after.user + after.system - before.user - before.system) / SECONDS:.0%}",
+        f"{memory / 1e6:.0f} MB",
+        f"{1000 * again:.0f} ms",
+        f"{1000 * first:.0f} ms",
+    ]
 
 
 def fill(url: str, cells: int) -> None:
@@ -178,21 +219,44 @@ def _is_ready(address: str) -> bool:
 
 
 @contextmanager
-def recording(url: str, cells: int) -> Iterator[None]:
-    """A process that records looks, until the block ends."""
-    argv = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        f"from tests.benchmarks.serve import record; record({url!r}, {cells})",
-    ]
-    process = subprocess.Popen(argv)
+def beside(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[None]:
+    """A block while which a process works, at a lower priority. It ends with all that it has started."""
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(argv, env=env, process_group=0, preexec_fn=lambda: os.nice(10), **silent)
     try:
         yield
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def recording(url: str, cells: int) -> AbstractContextManager[None]:
+    """A process that records looks, until the block ends."""
+    return beside(_python("from tests.benchmarks.serve import record", f"record({url!r}, {cells})"))
+
+
+def keep_reconciling(folder: str) -> None:
+    """Reconciles the lake of the sandbox for ever. Before each time, some files vanish."""
+    draw = random.Random(0)
+    while True:
+        files = sorted(Path(folder, "lake").rglob("*.json"))
+        for file in draw.sample([file for file in files if "_adce" not in file.parts], _VANISH):
+            file.unlink()
+        subprocess.run(_reconcile(Path(folder, "adce.yaml")), check=False)
+
+
+def _reconcile(settings: Path) -> list[str]:
+    adce = Path(sys.executable).with_name("adce")
+    return [str(adce), "reconcile", "--sandbox", "--config", str(settings), *CLOCK_AND_SPAN]
+
+
+def _of_its_own(folder: Path) -> dict[str, str]:
+    """The environment of reconciles with a Prefect of their own."""
+    return {**os.environ, "PREFECT_HOME": str(folder / "prefect"), "PREFECT_API_URL": ""}
+
+
+def _python(*statements: str) -> list[str]:
+    return [sys.executable, "-W", "ignore", "-c", "; ".join(statements)]
 
 
 def record(url: str, cells: int) -> None:

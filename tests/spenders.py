@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import json
 import os
-import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,7 @@ from config.models import Rate
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.limits.rates import Permit
 from tasks.many_objects import many_objects
+from tests import forks
 from tests.builders import a_config
 from tests.upstream import one_too_many, upstream
 
@@ -35,7 +36,6 @@ with many_objects():
 
     from tasks.upstream.buckets import Bucket, client_for_buckets, ensure_buckets, open_buckets
 
-_ROOT = Path(__file__).parents[1]
 _PATH = "/scoreboard?dates=20260113"
 _COROUTINES = 5
 
@@ -104,21 +104,19 @@ def measure(rate: Rate, processes: int, seconds: float, env: Mapping[str, str], 
 
 
 def _ask_together(url: str, rate: Rate, processes: int, seconds: float, env: Mapping[str, str], how: str) -> None:
-    work = json.dumps([how, url, rate.requests, rate.seconds, seconds])
-    command = [sys.executable, "-W", "ignore", "-m", "tests.spenders", work]
-    with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(_worker(command, env)) for _ in range(processes)]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        go, said = Path(folder, "go"), [Path(folder, f"{n}") for n in range(processes)]
+        work = json.dumps([how, url, rate.requests, rate.seconds, seconds, str(go)])
+        workers = [forks.start(["-m", "tests.spenders", work], env, out) for out in said]
         for worker in workers:
-            if not worker.stdout or worker.stdout.readline() != "ready\n":
+            stack.callback(worker.kill)
+        while not all(out.exists() and out.read_text() == "ready\n" for out in said):
+            if any(worker.poll() is not None for worker in workers):
                 raise RuntimeError("a spender did not start")
-        for worker in workers:
-            assert worker.stdin
-            worker.stdin.write("go\n")
-            worker.stdin.close()
-        for worker in workers:
-            worker.wait(timeout=seconds + 60)
-    if any(worker.returncode for worker in workers):
-        raise RuntimeError(f"spenders ended with {[worker.returncode for worker in workers]}")
+            time.sleep(0.02)
+        go.touch()
+        if any(ends := [worker.wait(seconds + 60) for worker in workers]):
+            raise RuntimeError(f"spenders ended with {ends}")
 
 
 def _share(times: Sequence[float], rate: Rate, seconds: float) -> float:
@@ -131,22 +129,13 @@ def _share(times: Sequence[float], rate: Rate, seconds: float) -> float:
     return (len(counted) - 1) * apart / max(counted[-1] - counted[0], seconds - apart)
 
 
-@contextlib.contextmanager
-def _worker(command: list[str], env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=_ROOT, env={**os.environ, **env}, stdin=pipe, stdout=pipe, text=True) as worker:
-        try:
-            yield worker
-        finally:
-            worker.kill()
-
-
-async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
+async def _ask(how: str, url: str, rate: Rate, seconds: float, go: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
         leave = await _WAYS[how](rate, stack)
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30))
         print("ready", flush=True)
-        sys.stdin.readline()
+        while not go.exists():
+            await asyncio.sleep(0.01)
         until = time.monotonic() + seconds + 1
 
         async def send_requests() -> None:
@@ -243,5 +232,5 @@ _WAYS: dict[str, Callable[[Rate, contextlib.AsyncExitStack], Awaitable[Leave]]] 
 
 
 if __name__ == "__main__":
-    how, url, requests, window, seconds = json.loads(sys.argv[1])
-    asyncio.run(_ask(how, url, Rate(requests=requests, seconds=window), seconds))
+    how, url, requests, window, seconds, go = json.loads(sys.argv[1])
+    asyncio.run(_ask(how, url, Rate(requests=requests, seconds=window), seconds, Path(go)))

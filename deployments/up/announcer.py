@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from deployments.prefect_api.flow_runs import FlowRun, LogRecord
 from deployments.prefect_api.pauses import PrefectPause
 from deployments.up.lines import Line
-from tasks.answers.ending import severity_of
+from tasks.answers.ending import INCOMPLETE, severity_of
 from tasks.domain.flow_names import RECONCILE
 from tasks.domain.flow_states import CRASHED
 from tasks.domain.wording import duration, plural, utc
 
 _BEGINS_WITHIN = timedelta(minutes=1)  # time after which a run that is due and has not begun is late
 _ANSWERS_WITHIN = timedelta(seconds=10)
+_COMPLETED = "Completed"  # the name of the state of a run that lacks nothing
 _SPARE = timedelta(minutes=1)  # time beyond the interval before a missing run is told
 _MOST_LATE = 3  # late runs that are told one by one
 _MOST_RECORDS = 5  # log records of one run that are told
@@ -40,7 +41,11 @@ class Snapshot:
 
 
 class Announcer:
-    """Says everything once, so it remembers what has been said. What had ended before the first poll is not said."""
+    """Says everything once, so it remembers what has been said. What had ended before the first poll is not said.
+
+    A warning of a run that the run before it had too, such as the name of a lost file, is said again once one has
+    completed meanwhile.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,8 @@ class Announcer:
         self._late = _Counts()
         self._told_records = _Counts()
         self._records_of = _Counts()  # how many of each run
+        self._texts: dict[str, set[str]] = {}  # of the warnings and errors of each run that goes on
+        self._known: dict[str, set[str]] = {}  # those of the last run, by the runs' name; none once one has completed
         self._is_first = True
         self._paused: dict[str, PrefectPause] = {}
         self._last_run = begun  # when a reconcile was last told of, or began
@@ -105,6 +112,9 @@ class Announcer:
         for run, record in snapshot.records:
             if self._told_records.add(record.id) > 1:
                 continue
+            self._texts.setdefault(run.id, set()).add(record.message)
+            if record.message in self._known.get(run.full_name, ()):
+                continue
             count = self._records_of.add(run.id)
             if count <= _MOST_RECORDS:
                 fields = _fields(run) | {"logger": record.logger} | dict(self._fields_of(run.id, record.message))
@@ -116,6 +126,10 @@ class Announcer:
     def _runs(self, snapshot: Snapshot) -> Iterator[Line]:
         ended = [run for run in snapshot.runs if run.is_final and self._ended.add(run.id) == 1]
         late = [run for run in snapshot.runs if _is_late(run, snapshot.at) and self._late.add(run.id) == 1]
+        for run in ended:
+            texts = self._texts.pop(run.id, set())
+            if run.state in (INCOMPLETE, _COMPLETED):
+                self._known[run.full_name] = texts if run.state == INCOMPLETE else set()
         yield from (_ended(run, snapshot) for run in ended)
         yield from _late(late, snapshot)
         if any(run.flow == RECONCILE for run in [*ended, *late]):

@@ -188,6 +188,20 @@ def test_a_warning_of_a_run_is_told_once_with_its_level_and_its_run() -> None:
     assert "source" not in line.fields
 
 
+def test_a_file_that_stays_lost_is_told_once_until_a_run_has_completed() -> None:
+    announcer, lines = an_announcer(), []
+    ends = ["Incomplete", "Incomplete", "Completed", "Incomplete"]
+    for n, state in enumerate(ends):
+        run = a_run(id=f"run {n}", type="RUNNING", state="Running")
+        records = [(run, LogRecord(f"{n}a", run.id, logging.ERROR, "a.json vanished: it had 9 bytes", "tasks.run"))]
+        if n == 1:
+            records.append((run, LogRecord("b", run.id, logging.ERROR, "b.json vanished: it had 9 bytes", "tasks.run")))
+        lines.append([text for _, text in said(announcer, snapshot(n + 0.1, run, records=records))])
+        said(announcer, snapshot(n + 0.2, a_run(id=run.id, state=state, message="")))
+    a, b = (f"reconcile everything: {name}.json vanished: it had 9 bytes" for name in "ab")
+    assert lines == [[a], [b], [], [a]]
+
+
 def test_a_warning_of_a_run_of_this_machine_has_what_it_is_about_as_fields() -> None:
     fields = RunFields()
     told = {"message": "espn is paused", "flow_run": "1", "run": "5e55", "logger": "tasks.upstream", "source": "espn"}

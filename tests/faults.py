@@ -82,7 +82,7 @@ def _wait(kind: Kind) -> int:
 
 
 def _settles(kind: Kind) -> bool:
-    return bool(BY_KIND[kind].parents) and kind is not Kind.LOST
+    return bool(BY_KIND[kind].parents)
 
 
 def _opened(kind: Kind, spans: Sequence[Span], end: int) -> list[Span]:

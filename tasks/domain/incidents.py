@@ -124,11 +124,8 @@ class Condition:
 
     @property
     def settles(self) -> bool:
-        """Is it told only after some time, because another condition may turn out to explain it?
-
-        Lost files are told at once: they may be fetched again soon, and people have to know nevertheless.
-        """
-        return bool(self.parents) and self.kind is not Kind.LOST
+        """Is it told only after some time, because another condition may turn out to explain it?"""
+        return bool(self.parents)
 
 
 _HOURS_OF_BACKOFF = {"basketball_reference": timedelta(hours=25).total_seconds()}
@@ -358,9 +355,8 @@ CATALOGUE: tuple[Condition, ...] = (
         timedelta(0),
         timedelta(0),
         "adce plan",
-        (Kind.LAKE,),
-        _sum(LOST_FILES.name, *_DATASET) + " > {limit}",
-        _DATASET,
+        promql=_sum(LOST_FILES.name, *_DATASET) + " > {limit}",
+        labels=_DATASET,
     ),
     Condition(
         Kind.UNREADABLE,

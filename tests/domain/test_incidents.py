@@ -110,6 +110,13 @@ def test_what_no_process_watches_any_more_is_over_and_says_why() -> None:
     ], "the bucket was never told, since Prefect explained it"
 
 
+def test_nothing_explains_lost_files_which_are_told_at_once() -> None:
+    told = Told()
+    told.until(range(10), holds(Kind.DISK), holds(Kind.LAKE))
+    told.at(10, holds(Kind.DISK), holds(Kind.LAKE), holds(Kind.LOST, "espn/a"))
+    assert told.words[-1] == (10, What.OPENED, Kind.LOST)
+
+
 def test_a_clock_that_is_set_back_opens_closes_and_repeats_nothing() -> None:
     paused, over = holds(Kind.SOURCE_PAUSED, "espn"), holds(Kind.SOURCE_PAUSED, "espn", not_=True)
     down, up = holds(Kind.PREFECT), holds(Kind.PREFECT, not_=True)

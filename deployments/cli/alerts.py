@@ -211,7 +211,10 @@ def _told(incident: Incident, found: AlertsNow) -> str:
     if not found.targets:
         return ""
     got, waiting = found.deliveries[incident.id], found.has_to_hear(incident)
-    parts = [f"told {name} {utc(at)}" for name, at in got.items()]
+    by_time: dict[str, list[str]] = {}
+    for name, at in got.items():
+        by_time.setdefault(utc(at), []).append(name)
+    parts = [f"told {time}: {', '.join(names)}" for time, names in by_time.items()]
     parts += [f"waiting to be told since {utc(incident.told)}: {_refusal(target)}" for target in waiting]
     return "; ".join(parts) or "no target was told: none was there then, or took it within a day"
 

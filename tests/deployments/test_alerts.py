@@ -101,7 +101,8 @@ def test_who_was_told_and_why_another_was_not_is_listed(
         asyncio.run(tell())
     lines = adce("alerts", "list").stdout.splitlines()
     told, waiting = lines[1].split("; more: adce sources; ")[1].split("; ")
-    assert told.startswith("told ops 2")
+    assert told.startswith("told 2")
+    assert told.endswith(" UTC: ops")
     assert waiting.startswith("waiting to be told since ")
     assert waiting.endswith(": HTTP 403: invalid_token)")
     of_pager = lines[-1]

@@ -85,7 +85,7 @@ def _show_fills(report: Report, console: Console) -> None:
     is_plan = report.outcomes is None
     # A fill that was split or tried again has several rows, and counts once against --max-fills.
     is_planned = is_plan or report.config.dry_run
-    what = f"{plural(len(report.fills), 'fill')} to fetch" if is_planned else "Fills started"
+    what = f"{plural(len(report.fills), 'fill')} planned" if is_planned else "Fills started"
     console.print()
     console.print(f"{what}, the most important first")
     columns = [

@@ -71,7 +71,7 @@ def _shares(report: Report) -> Iterator[tuple[int, str]]:
         for key, status in report.statuses.items()
         if status.state is State.GAP and status.kind is not Kind.UNREADABLE and key not in tried
     ]:
-        yield len(gaps), "to fetch"
+        yield len(gaps), verb(len(gaps), "is a gap", "are gaps")
 
 
 def _notes(report: Report) -> Iterator[str]:

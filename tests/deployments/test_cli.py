@@ -44,7 +44,7 @@ def test_plan_as_json_is_one_document_with_the_promised_fields(adce: Any) -> Non
 def test_plan_shows_tables_and_warns_of_settings_without_effect(adce: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADCE_EVENTS__FILL", "true")
     result = adce("plan", "--source", "espn", *SPAN)
-    assert "1 fill to fetch" in result.stdout
+    assert "1 fill planned" in result.stdout
     assert "espn_scoreboard" in result.stdout
     assert result.stderr.startswith("adce: warning: events.fill has no effect without a queue; name one")
 

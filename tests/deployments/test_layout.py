@@ -79,7 +79,7 @@ def test_a_list_of_runs_has_ids_that_adce_runs_takes_unless_the_terminal_is_narr
     assert [chosen(runs, line.split()[0]) for line in with_ids] == runs
 
 
-@pytest.mark.parametrize(("is_dry", "done"), [(True, "3 fills to fetch, "), (False, "Fills started, ")])
+@pytest.mark.parametrize(("is_dry", "done"), [(True, "3 fills planned, "), (False, "Fills started, ")])
 def test_a_dry_run_says_that_it_started_nothing(is_dry: bool, done: str) -> None:
     console, file = _printed(100)
     report = _report(outcomes={})

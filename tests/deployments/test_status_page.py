@@ -77,7 +77,7 @@ def test_it_answers_in_the_order_in_which_an_operator_asks(config: Config) -> No
 def test_it_says_whether_the_lake_is_whole_and_which_dataset_is_not(config: Config) -> None:
     text = text_of(looked(config).ask("/fragments/whole").body)
     assert "50.0 % No: 1 hole" in text
-    assert "1 of 2 files complete; 1 to fetch" in text
+    assert "1 of 2 files complete; 1 gap" in text
     assert "Last night, 2026-01-14 espn_summary lacks files of that day or before" in text
     assert "espn_summary 50.0 % 1 2026-01-12" in text
     assert "2026-01-15 12:00 UTC" in text

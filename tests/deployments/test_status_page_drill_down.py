@@ -73,8 +73,8 @@ def test_a_season_leads_to_its_dates_and_to_its_holes_which_are_those_of_the_loo
     for got in (season, day):
         assert got.status == 200
         assert got.body.decode().count('href="/files/') == 1
-        assert f"{LACKING} to fetch not in the lake" in text_of(got.body)
-    assert "1 of 2 files complete; 1 to fetch, as of 2026-01-15 12:00 UTC" in text_of(day.body)
+        assert f"{LACKING} gap not in the lake" in text_of(got.body)
+    assert "1 of 2 files complete; 1 gap, as of 2026-01-15 12:00 UTC" in text_of(day.body)
     assert "No hole is known here" in text_of(client.ask(f"{SEASON}/2026-01-12").body)
     whole = text_of(client.ask(f"{SEASON}/whole").body)
     assert "espn_summary, files that are not of one month" in whole
@@ -86,7 +86,7 @@ def test_a_hole_says_what_adce_why_says_without_a_look_at_the_lake(config: Confi
     Path(config.lake.removeprefix("file://")).rmdir()
     client = Client(config).read()
     text = text_of(client.ask(FILE).body)
-    assert f"{LACKING} To fetch Reason not in the lake" in text
+    assert f"{LACKING} Gap Reason not in the lake" in text
     assert "First missed 2026-01-15 12:00 UTC" in text
     assert "Next fetched by the next run" in text
     assert "No attempt is recorded" in text

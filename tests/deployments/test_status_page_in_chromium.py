@@ -225,7 +225,7 @@ def test_a_season_leads_to_a_date_and_back(opened: Open, service: Service) -> No
     ("clicks", "shown"),
     [
         pytest.param([], r"Last night.*espn_summary lacks files", id="is last night complete?"),
-        pytest.param(['#holes a[href$="espn_summary/2023-24"]'], f"{HOLE}.*to fetch", id="what is missing of 2023-24?"),
+        pytest.param(['#holes a[href$="espn_summary/2023-24"]'], f"{HOLE}.*gap", id="what is missing of 2023-24?"),
         pytest.param(
             ['#datasets a[href*="espn_summary"]', f'a[href="{FILE}"]'],
             "Reason.*not in the lake.*Next.*fetched by the next run",
@@ -427,6 +427,6 @@ def test_written_to_a_folder_it_works_as_files_down_to_the_months(opened: Open, 
         assert link.startswith("http://127.0.0.1:1/") or Path(link.removeprefix("file://")).is_file(), link
     page.locator('#holes a[href$="espn_summary/2023-24.html"]').click()
     expect(page.locator("h1")).to_have_text("espn_summary 2023-24")
-    assert re.search(f"January 2024.*83.3.*{HOLE}.*to fetch", page.locator("main").inner_text(), re.DOTALL)
+    assert re.search(f"January 2024.*83.3.*{HOLE}.*gap", page.locator("main").inner_text(), re.DOTALL)
     page.get_by_role("link", name="Overview").click()
     assert page.url == f"{(folder / 'index.html').as_uri()}#holes"

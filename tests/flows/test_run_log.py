@@ -32,7 +32,7 @@ def test_a_plan_is_told_in_a_few_lines() -> None:
     missing = Status(State.GAP, "not in the lake", Kind.MISSING)
     overview = overview_of(Assessment(cells, dict.fromkeys(cells, missing), NOW))
     assert list(plan_lines(Report(overview, fills, (), a_config()))) == [
-        "plan: 10 of 10 files to fetch",
+        "plan: 10 of 10 files are gaps",
         "plan: espn: 10 files, 1 request, 3.9 MB, done about 2026-01-15 12:00 UTC",
         *["plan: first espn_summary 2026-01-13: 2 missing files, HIGH"] * 3,
         "plan: then 2 more fills",

@@ -102,9 +102,9 @@ def test_a_day_that_is_clicked_shows_its_files_and_has_the_focus() -> None:
     browser = Browser(_holes())
     browser.do("go", "#espn_summary/2024-25/2024-11-06")
     assert browser.texts("#detail h3") == ["2024-11-06"]
-    assert browser.texts("#detail p")[1] == "9,996 of 10,000 files complete; 4 to fetch (1 in flight), 2 not due."
+    assert browser.texts("#detail p")[1] == "9,996 of 10,000 files complete; 3 gaps, 1 in flight, 2 not due."
     assert browser.texts("#detail tbody tr")[-3:] == [
-        f"2024-11-06espn_box_scores/{n}.jsonto fetchnot in the lakeuntil 2026-01-15 12:00 UTC" for n in range(3)
+        f"2024-11-06espn_box_scores/{n}.jsongapnot in the lakeuntil 2026-01-15 12:00 UTC" for n in range(3)
     ]
     assert "adce plan --json --dataset espn_summary --since 2024-11-06 --until 2024-11-06" in browser.texts("code")
     assert browser.do("focused") == "#espn_summary/2024-25/2024-11-06"

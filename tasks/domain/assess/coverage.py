@@ -52,11 +52,6 @@ class Tally:
         return self.gap + self.in_flight + self.deferred
 
     @property
-    def to_fetch(self) -> int:
-        """The lacking files that are fetched now or later."""
-        return self.lacking - self.unread - self.switched_off
-
-    @property
     def is_known(self) -> bool:
         """Are all schedules known, and all files in the lake read?"""
         return not (self.unknown or self.unread)

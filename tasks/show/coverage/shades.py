@@ -46,7 +46,7 @@ def shade_of(tally: Tally) -> Shade:
     percent = tally.percent
     if percent is None:
         return NONE
-    if tally.switched_off and not tally.to_fetch:
+    if tally.switched_off and tally.switched_off == tally.lacking:
         return OFF
     return next(shade for shade in SHADES if percent >= shade.least)
 

@@ -31,7 +31,7 @@ class Count(NamedTuple):
 
 
 _COUNTS = (
-    Count(("to", "fetch"), "to_fetch"),
+    Count(("lack-", "ing"), "lacking"),
     Count(("not", "read"), "unread"),
     Count(("dis-", "abled"), "switched_off"),
     Count(("unavail-", "able"), "unavailable"),
@@ -69,7 +69,7 @@ def percent_of(tally: Tally) -> str:
 
 
 def summary_of(tally: Tally) -> str:
-    """The percentage and the counts: "99.8 %: 3,684 of 3,690 files complete; 6 to fetch"."""
+    """The percentage and the counts: "99.8 %: 3,684 of 3,690 files complete; 6 gaps"."""
     if tally.percent is None:
         return sentence_of(tally)
     known = "" if tally.is_known else ", as far as is known"
@@ -77,12 +77,13 @@ def summary_of(tally: Tally) -> str:
 
 
 def sentence_of(tally: Tally) -> str:
-    """The counts of a tally: "3,684 of 3,690 files complete; 6 to fetch (2 deferred), 2 unavailable, 10 not due"."""
+    """The counts of a tally: "3,684 of 3,690 files complete; 4 gaps, 2 deferred, 2 unavailable, 10 not due"."""
     if tally.is_empty:
         return "no files expected"
-    waiting = [(tally.in_flight, "in flight"), (tally.deferred - tally.unread - tally.switched_off, "deferred")]
-    fetched = ", ".join(f"{count:,} {word}" for count, word in waiting if count)
-    others = [f"{tally.to_fetch:,} to fetch" + (f" ({fetched})" if fetched else "")] if tally.to_fetch else []
+    deferred = tally.deferred - tally.unread - tally.switched_off
+    others = [plural(tally.gap, "gap")] if tally.gap else []
+    others += [f"{tally.in_flight:,} in flight"] if tally.in_flight else []
+    others += [f"{deferred:,} deferred"] if deferred else []
     others += [f"{tally.unread:,} not read yet"] if tally.unread else []
     others += [f"{tally.switched_off:,} disabled"] if tally.switched_off else []
     others += [tally.unavailable_in_words] if tally.unavailable else []
@@ -93,9 +94,7 @@ def sentence_of(tally: Tally) -> str:
 
 
 def state_in_words(status: Status) -> str:
-    """What becomes of a file that is due and not present, in the words of `sentence_of`."""
-    if status.state is State.GAP:
-        return "to fetch"
+    """The state of a file that is due and not present, in the words of `sentence_of`."""
     if status.state is State.DEFERRED and status.limit is Limit.EXAMINE_AT_MOST:
         return "not read yet"
     if status.state is State.DEFERRED and status.limit is Limit.ENABLED and status.of != "enabled":

@@ -199,12 +199,12 @@ def test_a_hole_keeps_its_reason_and_until() -> None:
     assert (hole.dataset, hole.season, hole.span, hole.status) == ("espn_summary", "2025-26", "2026-01-13", status)
 
 
-def test_a_file_that_is_not_read_yet_is_neither_known_nor_to_fetch() -> None:
+def test_a_file_that_is_not_read_yet_is_lacking_and_makes_the_lake_not_known() -> None:
     cells, statuses = _lake(*((a_cell(key=f"{n}"), State.DEFERRED) for n in range(5)))
     for key in ("0", "1"):
         statuses[key] = Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST)
     tally = measure(count_cells(cells, statuses), CONFIG).total
-    assert (tally.lacking, tally.unread, tally.to_fetch, tally.is_known) == (5, 2, 3, False)
+    assert (tally.lacking, tally.unread, tally.is_known) == (5, 2, False)
     assert Tally(present=1, gap=1).is_known
     assert tally.document()["unread"] == 2
 
@@ -220,7 +220,7 @@ def test_a_file_of_a_disabled_source_or_dataset_is_switched_off_unless_it_is_to_
     lake[1]["0"] = Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST)
     counts = count_cells(*lake)
     tally = measure(counts, off).total
-    assert (tally.switched_off, tally.unread, tally.to_fetch, tally.lacking) == (1, 1, 2, 4)
+    assert (tally.switched_off, tally.unread, tally.lacking) == (1, 1, 4)
     assert tally.document()["switched_off"] == 1
     assert measure(counts, CONFIG).total.switched_off == 0
 

@@ -112,13 +112,13 @@ DRY = a_config(dry_run=True)
         pytest.param(
             _report(PRESENT, MISSING, MISSING, outcomes=None, fills=(a_fill(),)),
             "Incomplete",
-            "2 of 3 files to fetch",
+            "2 of 3 files are gaps",
             id="a plan",
         ),
         pytest.param(
             _report(VANISHED, config=DRY, outcomes=None),
             "Incomplete",
-            "1 of 1 file to fetch; 1 vanished · switches: dry run",
+            "1 of 1 file is a gap; 1 vanished · switches: dry run",
             id="a dry run tries nothing, so that it fails at nothing",
         ),
         pytest.param(
@@ -198,7 +198,7 @@ REFUSED = _waits(Limit.BACKOFF, "source paused until …: HTTP 403", gap=VANISHE
         ),
         pytest.param(
             _report(MISSING, MISSING, MISSING, outcomes=_failed("0.json") | _failed("1.json")),
-            "2 of 3 files failed: 0.json: /a: HTTP 500 (and 1 more); 1 to fetch",
+            "2 of 3 files failed: 0.json: /a: HTTP 500 (and 1 more); 1 is a gap",
             id="files failed, and another became due",
         ),
         pytest.param(

@@ -217,11 +217,11 @@ def _contrast(one: str, other: str) -> float:
     [
         pytest.param(
             Tally(present=3_684, gap=3, in_flight=1, deferred=9, unread=4, switched_off=3, unavailable=2, not_due=5),
-            "99.6 %, as far as is known: 3,684 of 3,697 files complete; 6 to fetch (1 in flight, 2 deferred), "
+            "99.6 %, as far as is known: 3,684 of 3,697 files complete; 3 gaps, 1 in flight, 2 deferred, "
             "4 not read yet, 3 disabled, 2 unavailable, 5 not due",
             id="some of each",
         ),
-        pytest.param(Tally(gap=1), "0.0 %: 0 of 1 file complete; 1 to fetch", id="stale or missing"),
+        pytest.param(Tally(gap=1), "0.0 %: 0 of 1 file complete; 1 gap", id="stale or missing"),
         pytest.param(Tally(present=2), "100 %: 2 of 2 files complete", id="all"),
         pytest.param(Tally(not_due=2, unavailable=1), "1 unavailable, 2 not due", id="nothing is wanted"),
         pytest.param(Tally(unknown=frozenset("ab")), "unknown what 2 schedules would list", id="nothing is known"),
@@ -236,7 +236,7 @@ def test_a_tally_is_put_into_words(tally: Tally, summary: str) -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (Status(State.GAP, "not in the lake"), "to fetch"),
+        (Status(State.GAP, "not in the lake"), "gap"),
         (Status(State.IN_FLIGHT, "another run"), "in flight"),
         (Status(State.DEFERRED, "source paused", limit=Limit.BACKOFF), "deferred"),
         (Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST), "not read yet"),
@@ -297,13 +297,13 @@ def test_numbers_can_be_read_on_every_shade(shade: Any) -> None:
 def test_a_picture_is_well_formed_and_shows_every_dataset(by: By) -> None:
     picture = ET.fromstring(svg(_coverage(), by))
     texts = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
-    assert {dataset for _, dataset in DATASETS} | {"espn", "total", "to", "fetch"} <= texts
+    assert {dataset for _, dataset in DATASETS} | {"espn", "total", "lack-", "ing"} <= texts
 
 
 def test_an_artifact_has_a_table_with_the_totals_of_each_row() -> None:
     coverage = Coverage((Row("espn", "espn_summary", "2024-25", "", Tally(present=1, gap=1, unavailable=1_000)),))
     assert markdown(coverage).splitlines()[-5:] == [
-        "|  | percent | to fetch | unavailable |",
+        "|  | percent | lacking | unavailable |",
         "| --- | ---: | ---: | ---: |",
         "| **espn** | 50.0 | 1 | 1,000 |",
         "| espn_summary | 50.0 | 1 | 1,000 |",

@@ -224,6 +224,11 @@ def test_the_verdicts_are_those_of_the_health_also_while_the_ledger_is_away(conf
     assert "Something is wrong" in text
 
 
+def test_without_a_look_it_is_not_known_what_waits(config: Config) -> None:
+    assert "Not known: no look has counted what waits" in text_of(Client(config).read().ask("/fragments/work").body)
+    assert "It waits for nothing" in text_of(looked(config).ask("/fragments/work").body)
+
+
 def test_the_queue_has_the_oldest_of_each_priority_and_budgets_have_their_pauses(config: Config) -> None:
     queue = {series_of(QUEUE, priority="HIGH"): 7, series_of(OLDEST, priority="HIGH"): NOW.timestamp()}
     text = text_of(looked(config, gauges=queue).ask("/fragments/work").body)

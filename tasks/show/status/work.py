@@ -60,6 +60,7 @@ class Work:
     budgets: Sequence[Budget]
     plan: Tasks
     is_followed: bool  # whether a run is at work by this plan
+    is_known: bool  # whether a look has counted what waits
     in_flight: int  # requests that runs have claimed, and so are sending or are about to send
 
     @property
@@ -68,6 +69,8 @@ class Work:
         files = sum(one.files for one in self.queue)
         if self.at_work:
             return f"{plural(len(self.at_work), 'run')} at work, {plural(files, 'file')} waited at the last look"
+        if not self.is_known:
+            return "Not known: no look has counted what waits"
         return (
             f"{plural(files, 'file')} {verb(files, 'waits', 'wait')}, and no run is at work"
             if files
@@ -81,7 +84,8 @@ def work_of(found: Snapshot, plan: Tasks) -> Work:
     is_kept_by_one = any(plan.run in (run.id, run.flow_run) for run in running)
     etas = {one.priority: one.eta for one in plan.queue}
     budgets = list(map(_budget, found.sources))
-    return Work(running, list(_queue(found, etas)), budgets, plan, is_kept_by_one, found.in_flight)
+    is_known = found.recorded is not None
+    return Work(running, list(_queue(found, etas)), budgets, plan, is_kept_by_one, is_known, found.in_flight)
 
 
 def _queue(found: Snapshot, etas: dict[Priority, datetime | None]) -> Iterator[Waiting]:

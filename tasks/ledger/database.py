@@ -218,9 +218,7 @@ class Database:
             )
         else:
             file = self._file and f"{self._file.as_uri()}?{'immutable=1' if is_still else 'mode=ro'}"
-            connect: dict[str, Any] = {"creator": lambda: _sqlite_to_read(file)} if file else {}
-            engine = sa.create_engine("sqlite://" if file else self.url, poolclass=sa.NullPool, **connect)
-            sa.event.listen(engine, "connect", _set_up_sqlite_to_read)
+            return _engine_to_read(file, self.url)
         if not self._is_server:
             sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -612,6 +610,19 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     """Begins a transaction. One that writes takes the write lock at once, because a reader cannot wait for it later."""
     reads = connection.get_execution_options().get("reads")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+@lru_cache(maxsize=4)
+def _engine_to_read(file: str | None, url: sa.URL) -> sa.Engine:
+    """An engine that only reads, and makes each connection anew.
+
+    It is made once, because it keeps the statements that it has compiled: a service reads the same again and again.
+    """
+    connect: dict[str, Any] = {"creator": lambda: _sqlite_to_read(file)} if file else {}
+    engine = sa.create_engine("sqlite://" if file else url, poolclass=sa.NullPool, **connect)
+    sa.event.listen(engine, "connect", _set_up_sqlite_to_read)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 def _sqlite_to_read(file: str) -> sqlite3.Connection:

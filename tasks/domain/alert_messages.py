@@ -127,9 +127,9 @@ def _lines(change: Change, limit: float) -> Iterator[str]:
         if value := measure.text(incident.value):
             yield f"It is {value}; the limit is {measure.text(limit)}."
     if incident.files:
-        yield f"It concerns {plural(incident.files, 'file')}."
+        yield f"It {'concerned' if change.what is What.CLOSED else 'concerns'} {plural(incident.files, 'file')}."
     if reason := reason_of(incident):
-        yield f"Reason: {reason}"
+        yield f"{'The reason was' if change.what is What.CLOSED else 'Reason'}: {reason}"
     if change.closes:
         names = [name_of(one) for one in change.closes]
         more = f"; and {len(names) - _MOST_CLOSED:,} more" if len(names) > _MOST_CLOSED else ""

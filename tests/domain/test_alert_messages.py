@@ -48,6 +48,7 @@ def test_the_end_says_how_long_it_lasted() -> None:
     message = message_of(change, 3 * 3600, PLACE)
     assert message.title == "Closed: A source is paused after refusals: espn"
     assert message.lines[0] == "It lasted 3h 45m, from 2026-01-15 08:00 UTC to 2026-01-15 11:45 UTC."
+    assert message.lines[1:3] == ("It concerned 12 files.", "The reason was: HTTP 429")
     change = a_change(What.CLOSED, cleared=NOW, closed=NOW, unwatched="nobody looks")
     assert message_of(change, 3 * 3600, PLACE).lines[1] == "It is over because nobody looks."
     assert "held back" not in message.text

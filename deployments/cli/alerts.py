@@ -195,13 +195,14 @@ def _open(found: AlertsNow, config: Config) -> Iterator[str]:
 
 
 def _amount(incident: Incident, config: Config) -> str:
-    """The value of an incident and its limit; empty if its condition only holds or does not."""
+    """The value of an incident and its limit; empty if its condition only holds or does not, or its files say all."""
     from tasks.answers.incidents import passed_limit
     from tasks.domain.incidents import BY_KIND
 
-    measure = BY_KIND[incident.kind].measure
+    measure, limit = BY_KIND[incident.kind].measure, passed_limit(config, incident)
     value = measure.text(incident.value)
-    return f"it is {value}, the limit is {measure.text(passed_limit(config, incident))}" if value else ""
+    is_told = value and (limit or not incident.files)  # the number of files is told anyway
+    return f"it is {value}, the limit is {measure.text(limit)}" if is_told else ""
 
 
 def _told(incident: Incident, found: AlertsNow) -> str:

@@ -123,8 +123,8 @@ def _lines(change: Change, limit: float) -> Iterator[str]:
             yield "This is told only now, because messages about it were held back."
     else:
         yield f"Since {utc(incident.began)}{_for(change)}."
-        measure = BY_KIND[incident.kind].measure
-        if value := measure.text(incident.value):
+        measure, says_all = BY_KIND[incident.kind].measure, incident.files and not limit  # how many files it concerns
+        if (value := measure.text(incident.value)) and not says_all:
             yield f"It is {value}; the limit is {measure.text(limit)}."
     if incident.files:
         yield f"It {'concerned' if change.what is What.CLOSED else 'concerns'} {plural(incident.files, 'file')}."

@@ -37,6 +37,13 @@ def test_a_message_says_what_since_when_how_much_why_and_what_to_type() -> None:
     ]
 
 
+def test_a_limit_of_no_file_is_not_told() -> None:
+    lost = message_of(a_change(kind=Kind.LOST, value=3, files=3), 0, PLACE)
+    assert lost.lines[1] == "It concerns 3 files."
+    unread = message_of(a_change(kind=Kind.DEAD_LETTERS, value=3, files=0), 0, PLACE)
+    assert unread.lines[1] == "It is 3; the limit is 0."
+
+
 def test_a_reminder_says_for_how_long_and_how_often() -> None:
     message = message_of(a_change(What.REMINDED, reminders=2), 3 * 3600, PLACE)
     assert message.title == "Still open: A source is paused after refusals: espn"

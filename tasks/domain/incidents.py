@@ -730,7 +730,8 @@ class _Step:
             if not incident.told and (incident.cause or not incident.is_held):
                 self._ended.append(incident)
             elif self._is_held(incident) and (first := unsaid.get(place)):
-                unsaid[place] = first._replace(closed=incident.closed)
+                files = max(first.files, incident.files)
+                unsaid[place] = first._replace(cleared=incident.cleared, closed=incident.closed, files=files)
                 self._ended.append(incident)
             elif self._is_held(incident):
                 unsaid[place] = incident

@@ -110,6 +110,16 @@ def test_what_no_process_watches_any_more_is_over_and_says_why() -> None:
     ], "the bucket was never told, since Prefect explained it"
 
 
+def test_of_what_came_and_went_while_it_was_held_back_the_end_of_the_last_is_told() -> None:
+    told = Told(replace(QUIET, holds=(QuietTime(MIDNIGHT, MIDNIGHT + HOUR),)))
+    lost, found = holds(Kind.LOST, "espn/a"), holds(Kind.LOST, "espn/a", not_=True)
+    for minute, fact in ((0, lost), (5, found), (10, lost._replace(files=7)), (20, found), (60, found)):
+        told.at(minute, fact)
+    [change] = told.changes
+    assert (change.what, change.incident.files) == (What.CLOSED, 7)
+    assert (change.incident.began, change.incident.cleared) == (MIDNIGHT, MIDNIGHT + 20 * MINUTE)
+
+
 def test_nothing_explains_lost_files_which_are_told_at_once() -> None:
     told = Told()
     told.until(range(10), holds(Kind.DISK), holds(Kind.LAKE))

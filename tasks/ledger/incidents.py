@@ -37,9 +37,7 @@ incidents_table = sa.Table(
     sa.Column("files", sa.Integer, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("passed", sa.Double),  # the limit; null if an older version opened it
-    sa.Column(
-        "unwatched", sa.String, nullable=False
-    ),  # why nothing could be known of it any more, if that has ended it
+    sa.Column("unwatched", sa.String, nullable=False, server_default=""),  # why nothing is known, if that ended it
     sa.Column("is_over", sa.Boolean, nullable=False),  # nothing is left to be told of it
     sa.Index("ix_incidents_is_over", "is_over"),
     sa.Index("ix_incidents_closed", "closed"),

@@ -20,7 +20,7 @@ process_facts_table = sa.Table(
     sa.Column("process", sa.String, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("facts", sa.String, nullable=False),  # JSON: a list of the fields of each fact
-    sa.Column("watches", sa.String, nullable=False),  # JSON: a list of kinds
+    sa.Column("watches", sa.String, nullable=False, server_default="[]"),  # JSON: a list of kinds
 )
 
 

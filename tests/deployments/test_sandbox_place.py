@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,26 +20,24 @@ from deployments.cli.sandbox import use_sandbox
 from tasks.domain.lakes import MARK_KEY, LakeKind, mark_from
 from tasks.ledger import Ledger
 from tasks.observe.identity import check_pairing, write_mark
+from tests import forks
 from tests.servers import empty_database
 
-ADCE = str(Path(sys.executable).with_name("adce"))
 SPAN = ["--since", "2026-01-13", "--until", "2026-01-14", "--as-of", "2026-01-15T12:00:00Z"]
 BOARDS = ["--dataset", "espn_scoreboard", *SPAN]
 
 
 @pytest.fixture
-def somebody(tmp_path: Path) -> Any:
+def somebody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs the command as somebody does who has set nothing, in a folder of their own."""
-    ours = {name for name in os.environ if name.startswith(("ADCE_", "AWS_", "PREFECT_"))}
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    for name in [name for name in os.environ if name.startswith(("ADCE_", "AWS_", "PREFECT_"))]:
+        monkeypatch.delenv(name)
     home = tmp_path / "prefect"
     home.mkdir()
     shutil.copy(empty_database(), home)
-    environment["PREFECT_HOME"] = str(home)
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        env = environment | more
-        return subprocess.run([ADCE, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        return forks.run([forks.ADCE, *arguments], {"PREFECT_HOME": str(home)} | more, check=False, folder=tmp_path)
 
     return run
 

@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -33,14 +32,13 @@ from deployments.prefect_api.flow_runs import FlowRun, FlowRuns
 from deployments.setup import prefect_server as setup
 from deployments.setup.event_path import Checked
 from tasks.domain.metrics import CLOUDWATCH
+from tests import forks
 from tests.builders import a_config
 from tests.servers import ask_prefect, free_port, http_server
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share servers
 
-ROOT = Path(__file__).parents[2]
-ADCE = str(Path(sys.executable).with_name("adce"))
-DEPLOY = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"]
+DEPLOY = [forks.PREFECT, "--no-prompt", "deploy", "--all"]
 SPAN = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-13"]
 NOT_DEPLOYED = "missing; run `prefect --no-prompt deploy --all`"
 QUEUES = ["critical", "high", "medium", "low"]
@@ -104,7 +102,7 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
         changed.setattr("deployments.setup.event_path.check_event_path", in_order)
         check = adce("setup", "--check").stdout
     assert check == "events: queue q: bucket b sends to it\neverything is as configured\n"
-    run = _run([ADCE, "reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN])
+    run = _run([forks.ADCE, "reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN])
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["filled"] == ["espn_schedules/20260113.json"]
     assert (adce_home / "lake/espn_schedules/20260113.json").exists()
@@ -419,4 +417,4 @@ def _do(work: Callable[[PrefectClient], Awaitable[Any]]) -> Any:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    return forks.run(command, {}, check=False)

@@ -354,7 +354,7 @@ def test_the_last_runs_have_their_ends_and_links_into_prefect(config: Config) ->
     assert 'href="http://prefect.test/flow-runs/flow-run/0d3c7d4e' in body.decode()
     assert "A reconcile takes Last day, by hour:" in text
     assert "Complete Last day, by hour: at least 50 %" in text
-    assert "How well it was kept in the last week The owner's figures Figure Value" in text
+    assert "How well it was kept in the last week The figures of adce report Figure Value" in text
     assert "Without ADCE" in text
     assert "Answers HTTP 429 a day" in text
 

@@ -1,4 +1,4 @@
-"""Are the owner's figures computed as somebody would by hand?"""
+"""Are the figures of the report computed as somebody would by hand?"""
 
 from datetime import datetime, timedelta
 

@@ -87,6 +87,15 @@ def test_it_answers_as_its_description_says_whatever_schemathesis_asks(running: 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_body_of_an_answer_does_not_wait_until_the_client_has_acknowledged_its_head(host: str) -> None:
+    settings = Serve(host=host, port=free_port())
+    with server.listener(settings) as listening, socket.create_connection((host, settings.port)):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_second_service_on_the_same_ledger_needs_another_port(running: str, ledger: str) -> None:
     port = int(running.rpartition(":")[2])
     in_use = f"port {port} of 127.0.0.1 is in use; take another with --port"

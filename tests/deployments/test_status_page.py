@@ -302,7 +302,7 @@ def test_an_old_look_is_told_as_old_also_without_the_script(config: Config) -> N
 def test_before_the_first_reading_the_page_says_so(config: Config) -> None:
     got = Client(config).ask("/")
     assert (got.status, got.headers["content-type"]) == (503, "text/html; charset=utf-8")
-    assert "The ledger has not been read yet" in text_of(got.body)
+    assert "The ledger has not been read yet. The first run makes it" in text_of(got.body)
 
 
 def test_with_a_token_the_page_needs_it_and_a_public_page_has_its_sections_and_assets(config: Config) -> None:

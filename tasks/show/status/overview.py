@@ -123,5 +123,8 @@ def old_of(found: Snapshot) -> Old | None:
 
 def nothing_read(links: Links) -> str:
     """The page before the ledger was read for the first time."""
-    text = "The ledger has not been read yet. Load this page again in some seconds; /health says what does not answer."
+    text = (
+        "The ledger has not been read yet. The first run makes it; if there was one, load this page again in some "
+        "seconds. /health says what does not answer."
+    )
     return TEMPLATES.get_template("notice.html").render(title="Not read yet", text=text, links=links)

@@ -33,7 +33,7 @@ bench: .venv/.installed  ## figures; some of them alone: make bench ONLY="plan m
 	PREFECT_LOGGING_LEVEL=WARNING PREFECT_LOGGING_SERVER_LEVEL=CRITICAL PREFECT_HOME=$(CURDIR)/.adce/bench \
 		$(BIN)/python -W ignore -m tests.benchmarks $(ONLY)
 
-soak: .venv/.installed  ## ten minutes of a running system with faults on and off; shorter: make soak SECONDS=180
+soak: .venv/.installed  ## some ten minutes of a running system with faults on and off; shorter: make soak SECONDS=180
 	SECONDS=$(SECONDS) $(BIN)/python -W ignore -m tests.soak
 
 mutate: .venv/.installed  ## does a test of the core fail when a rule of the core is broken?

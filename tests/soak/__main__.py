@@ -1,4 +1,4 @@
-"""Does a running system come back to where it was after faults? `make soak` tries that for ten minutes.
+"""Does a running system come back to where it was after faults? `make soak` tries that for some ten minutes.
 
 `adce up --sandbox` fills a lake. Then faults strike one after another: sites refuse and files vanish, the ledger is
 locked, the lake is away or read-only, Prefect's server hangs, and processes are killed. Each lasts until it has opened
@@ -23,7 +23,7 @@ from tests.soak.incidents import Strikes
 from tests.soak.measured import Measurement, compared
 from tests.up_process import UpProcess
 
-_WHOLE = 600.0  # seconds in which every fault is to be tried
+_WHOLE = 600.0  # seconds from which on every fault is tried, however long that takes
 _COMPLETE = ": Completed: Complete: "
 _PATIENCE = 600.0  # seconds in which a system without faults has to complete its lake, and to close its incidents
 _OPENS_LATE = 60.0  # seconds after a fault in which the ledger has to know of its incidents
@@ -42,10 +42,9 @@ SETTINGS = {
 
 
 def main(seconds: float) -> int:
-    """Runs the soak. Faults begin one after another until the seconds are over.
+    """Runs the soak. Faults begin one after another until the seconds are over, each once at least if they are not few.
 
-    Returns the exit status: 1 if anything is not back where it was, if incidents are not those of the faults, or if
-    there was no time for a fault though the seconds are not few.
+    Returns the exit status: 1 if anything is not back where it was, or if incidents are not those of the faults.
     """
     console = Console(width=120)
     os.environ |= SETTINGS
@@ -60,7 +59,8 @@ def main(seconds: float) -> int:
             before, begun = Measurement.of(system), time.monotonic()
             for name in cycle(FAULTS):
                 strikes.wait_for_closed(_PATIENCE)
-                if time.monotonic() - begun >= seconds:
+                untried = FAULTS.keys() - {one.fault for one in strikes.all} - skipped.keys()
+                if time.monotonic() - begun >= seconds and (seconds < _WHOLE or not untried):
                     break
                 if why_not := strike(name, strikes):
                     skipped[name] = why_not
@@ -74,14 +74,12 @@ def main(seconds: float) -> int:
         left = system.processes()
     table, is_back = compared(before, after)
     console.print(table, incidents)
-    untried = FAULTS.keys() - {one.fault for one in strikes.all}
-    for name in untried:
+    for name in untried | skipped.keys():
         console.print(f"{name}: not tried: {skipped.get(name, 'there was no time')}")
     console.print(f"complete again after {recovered:.0f} s" if recovered else "not complete again")
     console.print(f"{len(strikes.all)} faults and the end of all their incidents took {took:.0f} s")
     console.print(f"processes that are left: {len(left)}")
     is_well = is_back and is_expected and recovered is not None and closed is not None
-    is_well &= seconds < _WHOLE or untried <= skipped.keys()
     return 0 if is_well and not left else 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from deployments.prefect_api.client import api_of
 from deployments.prefect_api.pauses import Known, PrefectPause, known, pauses
 from deployments.prefect_api.settings import api_url
 from deployments.prefect_yaml import deployments_for
-from deployments.serve.needs import LAKE, PREFECT, cause_of, folders_of, free_bytes, needs_of
+from deployments.serve.needs import LAKE, PREFECT, cause_of, disk_of, folders_of, free_bytes, needs_of
 from tasks.answers.health import SCARCE, Reached
 from tasks.answers.process import ProcessFacts, Question
 from tasks.domain.errors import AdceError
@@ -59,16 +60,18 @@ def _configuration(load: Callable[[], object]) -> Iterator[Fact]:
 
 
 def _disks(folders: dict[str, Path]) -> Iterator[Fact]:
+    """The fullest disk. Folders that share a disk are told together."""
+    disks: dict[int, list[str]] = {}
     free = {}
     for name, folder in folders.items():
-        try:
-            free[name] = free_bytes(folder)
-        except OSError:
-            continue  # whatever needs the folder tells of it
+        with suppress(OSError):  # whatever needs the folder tells of it
+            disk = disk_of(folder)
+            free[disk] = free_bytes(folder)
+            disks.setdefault(disk, []).append(name)
     if free:
-        least = min(free, key=lambda name: free[name])
-        of = f"the disk of the {least}, which has {folders[least]}; at least {size(SCARCE)} should be"
-        reason = f"{size(free[least])} are free on {of}"
+        least = min(free, key=lambda disk: free[disk])
+        of = " and ".join(f"the {name} in {folders[name]}" for name in disks[least])
+        reason = f"{size(free[least])} are free on the disk of {of}; at least {size(SCARCE)} should be"
         yield Fact(Kind.DISK, "", free[least] < SCARCE, reason=reason)
 
 

@@ -64,6 +64,11 @@ def folders_of(config: Config) -> dict[str, Path]:
     return {name: Path(folder) for name, folder in folders.items() if folder}
 
 
+def disk_of(folder: Path) -> int:
+    """The number of the disk that holds a folder. Raises OSError if there is none."""
+    return folder.stat().st_dev
+
+
 def free_bytes(folder: Path) -> int:
     """The bytes that are free on the disk of a folder. Raises OSError if there is none."""
     return shutil.disk_usage(folder).free

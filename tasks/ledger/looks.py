@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -37,7 +37,7 @@ looks_table = sa.Table(
     sa.Column("by_former_checks", sa.Integer, nullable=False),
     sa.Column("unknown", sa.Integer, nullable=False),
 )
-# The partitions that the look has counted: a digest of their rows in the next two tables, and what the lake has of them
+# The partitions that the look has counted: a digest of their rows in three other tables, and what the lake has of them
 tallied_table = sa.Table(
     "tallied",
     metadata,
@@ -53,6 +53,18 @@ tallies_table = sa.Table(
     sa.Column("dataset", sa.String, primary_key=True),
     sa.Column("season", sa.String, primary_key=True),
     sa.Column("span", sa.String, primary_key=True),
+    sa.Column("state", sa.String, primary_key=True),
+    sa.Column("by_operator", sa.Boolean, primary_key=True),
+    sa.Column("unread", sa.Boolean, primary_key=True),
+    sa.Column("cells", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+# The sums of the tallies of each season
+season_tallies_table = sa.Table(
+    "season_tallies",
+    metadata,
+    sa.Column("dataset", sa.String, primary_key=True),
+    sa.Column("season", sa.String, primary_key=True),
     sa.Column("state", sa.String, primary_key=True),
     sa.Column("by_operator", sa.Boolean, primary_key=True),
     sa.Column("unread", sa.Boolean, primary_key=True),
@@ -83,15 +95,12 @@ gauges_table = sa.Table(
     sa.Column("labels", sa.String, primary_key=True),
     sa.Column("value", sa.Double, nullable=False),
 )
-_TABLES = (looks_table, tallied_table, tallies_table, unknown_table, waiting_table, gauges_table)
-_OF_PARTITION = (tallied_table, tallies_table, unknown_table)
+_OF_PARTITION = (tallied_table, tallies_table, season_tallies_table, unknown_table)
+_TABLES = (looks_table, *_OF_PARTITION, waiting_table, gauges_table)
 _LENGTH_OF_A_DATE = 10
 _LAST, _FINISHED = "last", "finished"  # the last look, and that of the last run that has worked through its plan
-_OF_SEASON = (*(tallies_table.c[name] for name in ("dataset", "season")), sa.literal_column("''").label("span"))
-_OF_STANDING = tuple(tallies_table.c[name] for name in ("state", "by_operator", "unread"))
-_BY_SEASON = sa.select(*_OF_SEASON, *_OF_STANDING, sa.func.sum(tallies_table.c.cells)).group_by(
-    tallies_table.c.dataset, tallies_table.c.season, *_OF_STANDING
-)
+_SUMS = season_tallies_table.c
+_BY_SEASON = sa.select(_SUMS.dataset, _SUMS.season, sa.literal_column("''").label("span"), *list(_SUMS)[2:])
 
 
 class LookNow(NamedTuple):
@@ -170,6 +179,7 @@ class Looks:
         insert = partial(self.database.insert_stored, connection)
         insert(tallied_table, [(*of, one.digest, *one.stored) for of, one in new])
         insert(tallies_table, [row for _, one in new for row in one.tallies])
+        insert(season_tallies_table, [row for of, one in new for row in _sums(of, one.tallies)])
         insert(unknown_table, [row for _, one in new for row in one.unknown])
         connection.execute(waiting_table.delete())
         insert(waiting_table, [(name.value, one.files, one.oldest.timestamp()) for name, one in look.queue.items()])
@@ -228,12 +238,13 @@ class Looks:
     def recorded(self, *, by_season: bool = False, of: Partition | None = None) -> RecordedLook | None:
         """The last recorded look; None if none is recorded. With `by_season`, files are counted by season, not by day.
 
-        That takes a twentieth of the time, since the database adds up the days. With `of`, only the files of a
-        partition are counted.
+        That takes a twentieth of the time, since a season has one sum instead of one for each day. With `of`, only the
+        files of a partition are counted.
         """
-        query = _BY_SEASON if by_season else sa.select(tallies_table)
+        table = season_tallies_table if by_season else tallies_table
+        query = _BY_SEASON if by_season else sa.select(table)
         if of:
-            query = query.where(tallies_table.c.dataset == of.dataset, tallies_table.c.season == of.season)
+            query = query.where(table.c.dataset == of.dataset, table.c.season == of.season)
 
         def read() -> RecordedLook | None:
             if (last := self.last()) is None:
@@ -273,6 +284,14 @@ def _by_partition(look: RecordedLook) -> dict[Partition, _Tallied]:
         digest = hashlib.sha256(repr((rows, schedules, stored)).encode()).hexdigest()
         found[of] = _Tallied(digest, stored, rows, schedules)
     return found
+
+
+def _sums(of: Partition, tallies: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Rows of `season_tallies`, from the rows of `tallies` of one partition."""
+    sums: Counter[tuple[Any, ...]] = Counter()
+    for *_, state, by_operator, unread, cells in tallies:
+        sums[state, by_operator, unread] += cells
+    return ((*of, *standing, cells) for standing, cells in sums.items())
 
 
 def _counts(query: sa.Select[Any], connection: sa.Connection) -> Counts:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable
+from tasks.domain.assess.overview import Place, Standing
+from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, State, Unreadable
 from tasks.domain.assess.verdicts import bad
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.limits.pauses import Pause
@@ -212,4 +213,24 @@ def test_totals_are_named_after_the_metrics_that_they_are_published_as(old: OldL
             Series(DEFERRALS.name, '{"limit":"backoff","source":"a"}'): 1,
             Series(DEFERRALS.name, '{"limit":"lake","source":"a"}'): 1,
             Series(RUNS.name, '{"flow":"fill","outcome":"ended"}'): 3,
+        }
+
+
+def test_a_look_that_was_recorded_before_is_summed_by_season(old: OldLedger) -> None:
+    look = {"name": "last", "taken_at": 0.0, "verified_since": 0.0, "run": "r", "lake": "file:///lake"}
+    counts = dict.fromkeys(("list_requests", "never_read", "by_former_checks", "unknown"), 0)
+    tally = {"dataset": "d", "by_operator": False, "unread": False}
+    of_days = [
+        {"season": "2024-25", "span": "2025-01-01", "state": "present", "cells": 2},
+        {"season": "2024-25", "span": "2025-01-02", "state": "present", "cells": 3},
+        {"season": "2024-25", "span": "2025-01-02", "state": "gap", "cells": 1},
+        {"season": "2025-26", "span": "", "state": "present", "cells": 4},
+    ]
+    old.fill("0042", looks=[look | counts], tallies=[tally | of_day for of_day in of_days])
+    with closing(old.now()) as ledger:
+        found = ledger.looks.recorded(by_season=True)
+        assert found
+        assert found.counts == {
+            Place("d", "2024-25", ""): {Standing(State.PRESENT): 5, Standing(State.GAP): 1},
+            Place("d", "2025-26", ""): {Standing(State.PRESENT): 4},
         }

@@ -95,9 +95,11 @@ def test_what_is_not_known_is_named_and_is_no_100_per_cent(config: Config) -> No
     got = looked(config, counts=whole, unknown=unknown).ask("/")
     assert "99.9 %? Not all is known" in text_of(got.body)
     assert f"espn_summary 2024-25 needs 1 schedule: espn_schedules/{MARKUP}.json" in text_of(got.body)
-    got = looked(config, counts={}, unknown=unknown, run="r2").ask("/")
+    several = (*unknown, UnknownSchedule("espn_summary", "2025-26", "2026-01-05", "b.json"))
+    got = looked(config, counts={}, unknown=several, run="r2").ask("/")
     assert "? Not all is known" in text_of(got.body)
-    assert "unknown what 1 schedule would list" in text_of(got.body).lower()
+    assert "unknown what 2 schedules would list" in text_of(got.body).lower()
+    assert f"espn_summary needs 2 schedules of 2 seasons: espn_schedules/{MARKUP}.json, b.json" in text_of(got.body)
 
 
 def test_no_look_no_files_and_another_lake_are_told_as_such(config: Config) -> None:

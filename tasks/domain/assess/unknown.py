@@ -117,6 +117,17 @@ def by_season(unknown: Iterable[MayListMore]) -> list[dict[str, Any]]:
     ]
 
 
+def by_dataset(unknown: Iterable[MayListMore]) -> list[dict[str, Any]]:
+    """For a page: one row for each dataset, as by_season has them, with its seasons."""
+    rows: dict[str, dict[str, Any]] = {}
+    for of_season in by_season(unknown):
+        row = rows.setdefault(of_season["dataset"], of_season | {"seasons": [], "needs": [], "schedules": 0})
+        row["seasons"].append(of_season["season"])
+        row["needs"] = [*row["needs"], *of_season["needs"]][:_NAMED]
+        row["schedules"] += of_season["schedules"]
+    return list(rows.values())
+
+
 def seasons_of(unknown: Iterable[MayListMore]) -> str:
     """In words: "br_boxscore of 2023-24, nba_playbyplay of 30 seasons"; empty if nothing is unknown."""
     seasons: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ from tasks.answers.why import Answer
 from tasks.domain.assess.coverage import Hole, Row, Tally
 from tasks.domain.assess.periods import By
 from tasks.domain.assess.states import Kind, State, Status
-from tasks.domain.assess.unknown import by_season
+from tasks.domain.assess.unknown import by_dataset
 from tasks.domain.reasons import Limit
 from tasks.show.coverage.shades import legend_of
 from tasks.show.status.links import Links
@@ -63,7 +63,7 @@ def season_page(found: Season, links: Links) -> str:
         months=months,
         by_day=any(month.days for month in months),
         legend_shades=legend_of(found.coverage.total),
-        unknown=by_season(found.unknown),
+        unknown=by_dataset(found.unknown),
         holes=list(map(hole_line, found.holes[:MOST_HOLES])),
         more=max(0, len(found.holes) - MOST_HOLES),
     )

@@ -11,7 +11,7 @@ from typing import Any
 from tasks.answers.health import STALE_AFTER, Health
 from tasks.answers.history import History
 from tasks.answers.service import Recorded, Snapshot
-from tasks.domain.assess.unknown import by_season
+from tasks.domain.assess.unknown import by_dataset
 from tasks.show.coverage.grid import grid_of
 from tasks.show.coverage.shades import legend_of
 from tasks.show.documents.service import Tasks
@@ -72,7 +72,7 @@ class Overview:
             "links": self.links,
             "health": self.health,
             "look": look and look.coverage,
-            "unknown": by_season(look.unknown) if look else (),
+            "unknown": by_dataset(look.unknown) if look else (),
             "whole": look and whole_of(self.found, look),
             "wrong": wrong_of(self.found, self.health),
             "heatmap": look and _heatmap(look, self.links),

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.domain.assess.absences import Absence, status_of
 from tasks.domain.assess.states import Kind, State, Status
-from tasks.domain.assess.unknown import Unknown, by_season, find_unknown, is_known, seasons_of
+from tasks.domain.assess.unknown import Unknown, by_dataset, by_season, find_unknown, is_known, seasons_of
 from tasks.domain.expected.cells import Cell, Selection, first_seasons_by_schedule
 from tasks.domain.reasons import Limit
 from tests.builders import NOW, a_board, a_config
@@ -90,6 +90,16 @@ def test_a_document_has_a_row_for_each_dataset_and_season_and_names_few_schedule
     [row] = by_season(_lacking(_boards(279)))
     assert (row["dataset"], row["season"], row["schedules"]) == ("espn_summary", "2023-24", 279)
     assert row["needs"] == [f"2024-01-0{n}.json" for n in range(1, 6)]
+
+
+def test_a_page_has_a_row_for_each_dataset_with_all_its_seasons() -> None:
+    schedules = [_schedule("2022-23"), _schedule("2023-24"), *_boards(279)]
+    only = {"nba_schedule": {"nba_playbyplay": "1996-97"}, "espn_scoreboard": {"espn_summary": "2002-03"}}
+    nba, espn = by_dataset(_lacking(schedules, only))
+    assert (nba["dataset"], nba["seasons"], nba["schedules"]) == ("nba_playbyplay", ["2022-23", "2023-24"], 2)
+    assert nba["needs"] == [schedule.key for schedule in schedules[:2]]
+    assert (espn["dataset"], espn["seasons"], espn["schedules"]) == ("espn_summary", ["2023-24"], 279)
+    assert espn["needs"] == [f"2024-01-0{n}.json" for n in range(1, 6)]
 
 
 def test_a_season_is_named_and_many_are_counted() -> None:

@@ -11,7 +11,6 @@ import gc
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +31,6 @@ settings.register_profile(
 settings.load_profile("quick")
 
 RATES = {"espn": "10/1", "nba_api": "2/1", "basketball_reference": "10/1"}
-_WINDOW = 1.1  # seconds; a little more than the window of each rate
 
 # Prefect reads all certificates of its authorities for each client, of which a run makes several; this file has one.
 os.environ["PREFECT_API_SSL_CERT_FILE"] = str(Path(__file__).with_name("authority.pem"))
@@ -65,9 +63,7 @@ def sites() -> Iterator[SandboxProcess]:
 @pytest.fixture
 def adce_home(tmp_path: Path, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder for a lake and a ledger. The environment points to it and to the sandbox."""
-    newest = max((request["monotonic"] for request in sites.requests()), default=0.0)
-    # The sandbox still counts requests of the test before, which this test's buckets do not know.
-    time.sleep(max(0.0, newest + _WINDOW - time.monotonic()))
+    sites.forget_accepted()  # this test's buckets do not know of the requests of the test before
     sites.clear_faults()
     sites.clear_requests()
     for name, url in sites.base_urls.items():

@@ -78,10 +78,14 @@ class Sandbox:
     def __post_init__(self) -> None:
         self.log: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
         self.answers: Counter[tuple[str, str]] = Counter()  # number of answers to each source and URL in the log
-        self.windows = {source: SlidingWindow(rate) for source, rate in self.rates.items()}
+        self.forget_accepted()
         # Pages are rendered in a thread, so that the event loop takes the time of the next request without delay.
         # More threads would compete with the event loop for the interpreter.
         self.renderer = ThreadPoolExecutor(max_workers=1)
+
+    def forget_accepted(self) -> None:
+        """Counts none of the requests so far towards the rates."""
+        self.windows = {source: SlidingWindow(rate) for source, rate in self.rates.items()}
 
     def now(self) -> datetime:
         return self.clock or datetime.now(UTC)
@@ -228,6 +232,11 @@ class _Controls:
             self.sandbox.answers.clear()
         return JSONResponse([asdict(entry) for entry in self.sandbox.log])
 
+    async def rates(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self.sandbox.forget_accepted()
+        return JSONResponse({source: str(rate) for source, rate in self.sandbox.rates.items()})
+
     async def faults(self, request: Request) -> Response:
         if request.method == "DELETE":
             self.sandbox.faults.clear()
@@ -285,6 +294,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
     return Starlette(
         routes=[
             Route("/_sandbox/requests", controls.requests, methods=["GET", "DELETE"]),
+            Route("/_sandbox/rates", controls.rates, methods=["GET", "DELETE"]),
             Route("/_sandbox/faults", controls.faults, methods=["GET", "POST", "DELETE"]),
             Route("/_sandbox/corrections", controls.corrections, methods=["GET", "POST", "DELETE"]),
             Route("/_sandbox/clock", controls.clock, methods=["GET", "POST"]),

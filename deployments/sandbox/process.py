@@ -93,6 +93,10 @@ class SandboxProcess:
     def clear_requests(self) -> None:
         self._control("DELETE", "requests")
 
+    def forget_accepted(self) -> None:
+        """Counts none of the requests so far towards the rates."""
+        self._control("DELETE", "rates")
+
     def set_faults(
         self, source: str, kind: str, share: float = 1.0, *, first: int | None = None, match: str = ""
     ) -> None:

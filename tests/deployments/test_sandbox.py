@@ -284,6 +284,15 @@ def test_a_summer_day_has_an_empty_board(sandbox: SandboxProcess) -> None:
     assert len(board["leagues"][0]["calendar"]) > 150
 
 
+def test_requests_that_are_forgotten_count_towards_no_rate_and_stay_in_the_log() -> None:
+    with SandboxProcess(rates={"espn": "1/3600"}) as sandbox:
+        address = f"{sandbox.base_urls['espn']}/scoreboard?dates=20260113"
+        statuses = [httpx.get(address).status_code for _ in range(2)]
+        sandbox.forget_accepted()
+        statuses += [httpx.get(address).status_code for _ in range(2)]
+        assert statuses == [entry["status"] for entry in sandbox.requests()] == [200, 429, 200, 429]
+
+
 def test_requests_over_the_rate_get_429_and_are_counted() -> None:
     with SandboxProcess(rates={"basketball_reference": "2/60"}) as sandbox:
         path = "/leagues/NBA_2024_totals.html"

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +16,9 @@ import pytest
 
 from deployments.sandbox.process import SandboxProcess
 from deployments.up.ports import free_port
+from tests import forks
 from tests.servers import ask_prefect, prefect_server, use_s3
 
-ADCE = str(Path(sys.executable).with_name("adce"))
 DAY = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-13"]
 PLACES = ("endpoint", "ledger", "header", "rollout", "base-url", "key", "session", "api-key", "command", "api-url")
 SECRETS = {place: f"Zq8-{place}-hunter2" for place in PLACES}
@@ -53,11 +52,15 @@ class Runs:
         self.home = home
         self.said = ""
 
-    def __call__(self, *arguments: str, status: int, **env: str) -> str:
-        command = [ADCE, *arguments]
-        run = subprocess.run(
-            command, env={**os.environ, **env}, cwd=self.home, capture_output=True, text=True, timeout=600, check=False
-        )
+    def __call__(self, *arguments: str, status: int, is_forked: bool = True, **env: str) -> str:
+        """Runs the command. If it is not forked, it is started as an operator starts it."""
+        command = [forks.ADCE, *arguments]
+        if is_forked:
+            run = forks.run(command, env, check=False, folder=self.home)
+        else:
+            run = subprocess.run(
+                command, env={**os.environ, **env}, cwd=self.home, capture_output=True, text=True, check=False
+            )
         assert run.returncode == status, run.stdout + run.stderr
         self.said += run.stdout + run.stderr
         return run.stdout + run.stderr
@@ -101,7 +104,7 @@ def test_no_secret_is_to_be_read_anywhere(runs: Runs, sites: SandboxProcess, adc
     runs("reconcile", "--dataset", "espn_scoreboard", *DAY, status=0)
     part = ["--dataset", "espn_summary", "--dataset", "usage", "--dataset", "nba_schedule"]
     with _faults(sites, "espn", "500", "/summary"), _faults(sites, "nba_api", "500", "/schedule"):
-        failed = runs("reconcile", "--json", *part, *DAY, status=1)
+        failed = runs("reconcile", "--json", *part, *DAY, status=1, is_forked=False)
     errors = " ".join(one["error"] for one in json.loads(failed[: failed.rindex("}") + 1])["failed"])
     assert "exit status 1: " in errors
     assert " ***" in errors

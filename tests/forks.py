@@ -31,6 +31,7 @@ from tests.forked import PARENT, ask
 ADCE, PREFECT = (str(Path(sys.executable).with_name(name)) for name in ("adce", "prefect"))
 _ROOT = Path(__file__).parents[1]
 _NOWHERE = Path(os.devnull)
+_PYTHON = f"{sys.executable} -SE {_ROOT / 'tests/forked.py'}"  # a worker splits its command at spaces
 _IMPORTED = (
     "deployments.cli",
     "flows.fill",
@@ -109,6 +110,11 @@ def run(
     return done
 
 
+def job_variables() -> dict[str, Any]:
+    """The job variables of a flow run that is forked though its worker was not."""
+    return {"command": f"{_PYTHON} -m prefect.engine", "env": {PARENT: _parent()}}
+
+
 def fill(**parameters: str) -> list[str]:
     """The command line, after `python`, of an ad hoc fill."""
     return ["-m", "tests.fill_process", json.dumps(parameters)]
@@ -178,8 +184,7 @@ def _become(argv: list[str], environment: dict[str, str], output: list[str]) -> 
     prefect.context.GLOBAL_SETTINGS_CONTEXT = None
     prefect.context.GLOBAL_SETTINGS_CONTEXT = prefect.context.root_settings_context()
     prefect.logging.configuration.setup_logging(incremental=False)
-    # The worker splits its command at spaces.
-    prefect.workers.process.get_sys_executable = lambda: f"{sys.executable} -SE {_ROOT / 'tests/forked.py'}"
+    prefect.workers.process.get_sys_executable = lambda: _PYTHON
     if argv[0] == "-m":
         runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
     else:

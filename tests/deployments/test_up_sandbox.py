@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import forks
 from tests.deployments.conftest import run_adce
 from tests.ecs import wait_until
 from tests.up_process import ADCE, UpProcess
@@ -30,11 +31,11 @@ def system(up_sandbox: UpProcess) -> UpProcess:
 
 
 def reconcile(system: UpProcess) -> str:
-    """Has a worker do a reconcile, and returns what `adce up` says of its end."""
+    """Has a worker do a reconcile, which is forked, and returns what `adce up` says of its end."""
     ends = re.compile(r" reconcile [^:]+: (Completed|Incomplete|Failed): ")
     before = sum(bool(ends.search(line)) for line in system.lines)
     deployment = system.ask_prefect("GET", "/deployments/name/reconcile/schedule")
-    now = {"state": {"type": "SCHEDULED"}}
+    now = {"state": {"type": "SCHEDULED"}, "job_variables": forks.job_variables()}
     system.ask_prefect("POST", f"/deployments/{deployment['id']}/create_flow_run", now)
     system.wait_for("the next is due ", before + 1)
     return [line for line in system.lines if ends.search(line)][-1]

@@ -6,7 +6,6 @@ import re
 import shlex
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,13 @@ from deployments.cli import app as adce_app
 from deployments.setup.event_path import Checked, check_event_path
 from tasks.domain.arrivals import EventType, parse
 from tasks.domain.incidents import CATALOGUE, Kind
+from tests import forks
 from tests.builders import a_board
 from tests.servers import postgresql_programs, use_s3
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = ROOT / "deployments/runbook.md"
-ADCE = str(Path(sys.executable).with_name("adce"))
-RUNS = {"reconcile", "fill"}  # commands that run flows: in processes of their own, as an operator runs them
+RUNS = {"reconcile", "fill"}  # commands that run flows: in processes of their own
 # Keys that are not in the lake, for the commands that are about such.
 ABSENT = {"unavailable": "espn_schedules/20260112.json", "fill": "espn_schedules/20260111.json"}
 SPAN = "--as-of 2026-01-15T12:00:00Z --since 2026-01-13 --until 2026-01-13"
@@ -220,9 +219,9 @@ class _Shell:
             arguments = ("-p", port, *(names.get(word, re.sub("=adce$", "=night", word)) for word in arguments))
             program = str(programs / program)
         if program == "adce":
-            program = ADCE
-        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, cwd=self._home)
-        left = 1 if program == ADCE else 0  # its status if some files are left
+            done, left = forks.run([forks.ADCE, *arguments], {}, check=False, folder=self._home), 1  # if files are left
+        else:
+            done, left = subprocess.run([program, *arguments], capture_output=True, text=True, cwd=self._home), 0
         assert done.returncode in (0, left), (program, arguments, done.stderr)
         return done.stdout
 

@@ -206,10 +206,8 @@ def empty_database() -> Path:
         if shared.exists():
             shutil.copy(shared, mine)
         else:
-            command = [Path(sys.executable).with_name("prefect"), "server", "database", "upgrade", "-y"]
-            environment = {**os.environ, "PREFECT_HOME": str(home), "PYTHONWARNINGS": "ignore"}
-            environment.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)
-            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+            env = {"PREFECT_HOME": str(home), "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{mine}"}
+            forks.run([forks.PREFECT, "server", "database", "upgrade", "-y"], env)
             shutil.copy(mine, shared)
     return mine
 

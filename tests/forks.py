@@ -2,13 +2,15 @@
 
 The parent listens on an abstract Unix socket. A line that holds an object orders a process: its command line after
 `python`, its environment, its folder, and the files of its output. The answer is a line with its pid. A line with a pid
-asks for the exit status, which is null while the process runs. All lines are JSON, and each has its own connection. The
-end of the parent's standard input ends the parent and no process.
+asks for the exit status, which is null while the process runs. All lines are JSON, and each has its own connection. A
+connection without a line asks whether the parent is there. The end of the parent's standard input ends the parent and
+no process.
 """
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import importlib
 import json
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -126,14 +129,27 @@ def _ask(order: object) -> Any:
 
 @cache
 def _parent() -> str:
-    """The name of the parent, one for each process of a test run. It ends with that."""
-    name = f"forks-{os.getpid()}"
-    command, pipe = [sys.executable, "-W", "ignore", "-m", "tests.forks", name], subprocess.PIPE
-    process = subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, text=True)
-    atexit.register(process.communicate)  # closes its standard input, and waits for its end
-    assert process.stdout
-    process.stdout.readline()  # it is ready
+    """The name of the parent, one for all processes of a test run. It ends with the process that has started it.
+
+    All processes of pytest-xdist end when the last test has ended.
+    """
+    name = f"forks-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    lock_file = Path(tempfile.gettempdir(), f"{name}.lock")
+    atexit.register(lock_file.unlink, missing_ok=True)
+    with lock_file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _answers(name):
+            command, pipe = [sys.executable, "-W", "ignore", "-m", "tests.forks", name], subprocess.PIPE
+            process = subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, text=True)
+            atexit.register(process.communicate)  # closes its standard input, and waits for its end
+            assert process.stdout
+            process.stdout.readline()  # it is ready
     return name
+
+
+def _answers(parent: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(f"\0{parent}") == 0
 
 
 def _serve(name: str) -> None:
@@ -150,9 +166,11 @@ def _serve(name: str) -> None:
         print("ready", flush=True)
         while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
             connection, _ = listener.accept()
-            with connection, connection.makefile("rw") as lines:
-                order = json.loads(lines.readline())
-                if isinstance(order, int):
+            # Whoever asks may be killed meanwhile.
+            with suppress(ConnectionError), connection, connection.makefile("rw") as lines:
+                if not (line := lines.readline()):
+                    continue
+                if isinstance(order := json.loads(line), int):
                     pid, status = os.waitpid(order, os.WNOHANG)
                     answer = os.waitstatus_to_exitcode(status) if pid else None
                 elif not (answer := os.fork()):

@@ -47,7 +47,7 @@ evaluations_table = sa.Table(
     metadata,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("at", UtcSeconds, nullable=False),
-    sa.Column("last", sa.Integer, nullable=False),  # the number of the last incident
+    sa.Column("last", sa.BigInteger, nullable=False),  # the number of the last incident
 )
 outbox_table = sa.Table(
     "outbox",
@@ -97,7 +97,9 @@ class Incidents:
     def evaluate(self, rule: Rule, now: datetime) -> tuple[Change, ...]:
         """Applies a rule to the incidents, and puts the changes that it tells into the outbox, in one transaction.
 
-        Of several processes that do this, one waits for the other, so that each change is told once.
+        Of several processes that do this, one waits for the other, so that each change is told once. The number of an
+        incident is the time in seconds at which it began to be known, or the next free one: so a ledger that is lost or
+        restored gives no number again that it had given before.
         """
 
         def write(connection: sa.Connection) -> tuple[Change, ...]:
@@ -105,7 +107,8 @@ class Incidents:
             insert = self.database.dialect.insert(evaluations_table).values(name=_LAST, at=now, last=0)
             # The update takes the lock: on the row in PostgreSQL, on the file in SQLite.
             connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"at": now}))
-            before = domain.Incidents(connection.execute(sa.select(number)).scalar_one(), tuple(_standing(connection)))
+            last = max(connection.execute(sa.select(number)).scalar_one(), int(now.timestamp()) - 1)
+            before = domain.Incidents(last, tuple(_standing(connection)))
             after, changes = rule(before)
             self._replace(connection, before, after)
             self.database.insert(connection, outbox_table, [_row_of(change) for change in changes])
@@ -160,6 +163,13 @@ class Incidents:
             self.database.upsert(connection, deliveries_table, rows, {"at"})
 
         self.database.write(write, durable=True)
+
+    def unknown(self, incidents: Iterable[Incident]) -> list[Incident]:
+        """Those of some incidents of which the ledger has never heard."""
+        named = {one.id: one for one in incidents}
+        query = sa.select(incidents_table.c.id).where(incidents_table.c.id.in_(list(named)))
+        known = self.database.read(lambda connection: set(connection.execute(query).scalars()))
+        return [one for id_, one in named.items() if id_ not in known]
 
     def evaluated_at(self) -> datetime | None:
         """When the conditions were evaluated last; None if they never were."""

@@ -49,7 +49,7 @@ class _Round:
 
     id: str  # of the ledger
     undelivered: Mapping[str, Sequence[Change]] | None  # by target; None if another process tells
-    of_ledger: Incident | None  # the incident of the ledger itself, while it is open
+    open: tuple[Incident, ...]  # the open incidents
     holds: tuple[QuietTime, ...]
 
 
@@ -100,6 +100,8 @@ class Notifier:
         self._memory = Incidents(prefix=f"m-{self._name[:8]}-")
         self._unadopted: list[Change] = []  # what was told from memory, and the ledger does not have yet
         self._was_away = False  # has the memory changed since the ledger answered?
+        self._away: LedgerError | None = None  # why the ledger cannot be used, if that is to be told
+        self._open: tuple[Incident, ...] = ()  # as the ledger had them last
         self._place = place_of(config)
         self._ends = False
 
@@ -110,23 +112,36 @@ class Notifier:
 
     async def round(self) -> None:
         """Evaluates once, and begins to tell what follows. Raises LedgerError if the ledger cannot be used."""
-        now, asked = self._now(), self._seconds()
+        now, asked, memory = self._now(), self._seconds(), self._memory
+        asking = asyncio.ensure_future(self._ask(partial(self._evaluate, self._adoptable(), now)))
+        while not (await asyncio.wait({asking}, timeout=EVERY))[0]:
+            if self._away:  # a ledger that is locked is waited for, and the time of its incident goes on
+                self._evaluate_in_memory(self._away, self._now())
         try:
-            found = await self._ask(partial(self._evaluate, self._adoptable(), now))
-        except NoLedgerError as error:
-            if self._has_reached:  # else no run has made it so far
-                self._evaluate_in_memory(error, now)
-            raise
+            found = await asking
         except LedgerError as error:
-            self._evaluate_in_memory(error, now)
+            if self._has_reached or not isinstance(error, NoLedgerError):  # else no run has made it so far
+                self._evaluate_in_memory(error, self._now() if self._away else now)
             raise
-        self._has_reached, self._is_mine = True, found.undelivered is not None
+        self._take(found)
         self._sure_until = asked + _LASTS if self._is_mine else 0.0
-        self._holds, self._place = found.holds, place_of(self._config, found.id)
-        self._memory = replace(self._memory, standing=(found.of_ledger,) if found.of_ledger else ())
-        self._unadopted, self._was_away = [], False
+        if self._memory is memory:  # else the next round takes over what has changed since
+            self._memory = replace(memory, standing=tuple(one for one in found.open if one.kind is Kind.LEDGER))
+            self._unadopted, self._was_away = [], False
         for courier in self._couriers:
             self._begin(courier, (found.undelivered or {}).get(courier.name, ()), self._may_send)
+
+    def _take(self, found: _Round) -> None:
+        """Notes what a round has found."""
+        if self._has_reached and self._place.ledger != found.id:
+            log.warning(
+                "the ledger is another one than before; %s taken over from memory, and no pauses, silences or marks of "
+                "operators",
+                f"{plural(len(self._open), 'open incident')} {verb(len(self._open), 'is', 'are')}",
+            )
+        self._has_reached, self._is_mine = True, found.undelivered is not None
+        self._holds, self._place = found.holds, place_of(self._config, found.id)
+        self._open, self._away = found.open, None
 
     async def delivered(self) -> None:
         """Waits until nothing is being delivered."""
@@ -153,12 +168,13 @@ class Notifier:
         """What a round does with the ledger, in a thread of its own."""
         if adoptable:
             ledger.incidents.adopt(adoptable.incident, adoptable.changes, adoptable.delivered, now=now)
+        for lost in ledger.incidents.unknown(self._open):  # with its ledger, which was lost or restored
+            ledger.incidents.adopt(lost, (), now=now)
         names = [courier.name for courier in self._couriers]
         ledger.process_facts.keep(self._name, self._others(), self._watches)
         turn = ledger.alert_targets.take_turn(self._name, names, now, _LASTS)
         due = self._evaluate_in_turn(turn, now, ledger) if turn else None
-        of_ledger = next((one for one in ledger.incidents.open() if one.kind is Kind.LEDGER), None)
-        return _Round(ledger.id, due, of_ledger, holds_of(self._config, ledger, now))
+        return _Round(ledger.id, due, tuple(ledger.incidents.open()), holds_of(self._config, ledger, now))
 
     def _evaluate_in_turn(self, turn: Turn, now: datetime, ledger: Ledger) -> Mapping[str, Sequence[Change]]:
         """Evaluates by what all processes know. Returns what is to be told to each target."""
@@ -187,7 +203,7 @@ class Notifier:
         settings = settings_of(self._config, self._holds)
         self._memory, changes = step(self._memory, [Fact(Kind.LEDGER, "", 1, reason=str(error))], now, settings)
         self._unadopted += changes
-        self._was_away = True
+        self._was_away, self._away = True, error
         for courier in self._couriers:
             self._begin(courier, tuple(self._unadopted), lambda: not self._ends)
 

@@ -196,7 +196,7 @@ def test_incidents_are_told_by_their_cause_with_what_was_closed_and_silences(con
     assert datetime.fromisoformat(root.pop("since")) == began - timedelta(hours=4)
     assert root.pop("told")
     assert root == {
-        "id": "1",
+        "id": str(int(began.timestamp())),
         "kind": "source_paused",
         "scope": "espn",
         "title": "A source is paused after refusals",

@@ -96,8 +96,10 @@ class Process:
 
 
 def ids(received: Received) -> list[str]:
-    """The ids of the changes that were told, without the id of the ledger."""
-    return [told if told.startswith("m-") else told.partition("-")[2] for told in received.told]
+    """The ids of the changes that were told, without the id of the ledger, and with incidents numbered from 1 on."""
+    parts = [told.split("-") for told in received.told]
+    numbers = sorted({incident for first, incident, *_ in parts if first != "m"})
+    return ["-".join(of) if of[0] == "m" else "-".join([str(numbers.index(of[1]) + 1), *of[2:]]) for of in parts]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -221,7 +223,7 @@ def _with_body(status: int, headers: dict[str, str]) -> tuple[int, bytes, dict[s
 
 def test_a_message_that_is_refused_holds_up_no_other(file: Path) -> None:
     def refuse_the_first(handler: Handler) -> None:
-        handler.answer(400 if "1-opened" in handler.headers["Idempotency-Key"] else 200)
+        handler.answer(400 if handler.headers["Idempotency-Key"].endswith("-opened") else 200)
 
     async def test() -> None:
         with receiver(refuse_the_first) as (url, received):
@@ -568,6 +570,42 @@ def test_a_ledger_that_is_gone_is_told_from_memory_and_its_end_once(file: Path, 
         asyncio.run(away_and_back(away, back)(settings(file, ops=url), received))
 
 
+@pytest.mark.parametrize("is_restored", [False, True], ids=["lost", "restored"])
+def test_the_incidents_of_a_ledger_that_is_replaced_end_and_those_of_the_new_one_are_told(
+    file: Path, empty: Path, tmp_path: Path, is_restored: bool, caplog: Any
+) -> None:
+    """With the numbers of a ledger that begins anew, messages would be taken for those that were told before."""
+
+    async def test() -> None:
+        with receiver() as (url, received):
+            process = Process(settings(file, ops=url))
+            process.facts = []
+            await process.rounds(1)
+            shutil.copy(file, tmp_path / "backup")
+            process.facts = [UNREADABLE]
+            await process.rounds()
+            assert ids(received) == ["1-opened"]
+            for part in file.parent.glob("ledger.db*"):
+                part.unlink()
+            await process.rounds(1)
+            if is_restored:
+                shutil.copy(tmp_path / "backup", file)
+            else:
+                Ledger(f"sqlite:///{file}").close()
+            process.facts = [FOUND, DEAD]
+            await process.rounds()
+            assert sorted(ids(received)) == ["1-closed", "1-opened", "2-opened"]
+            assert received.documents[0]["incident"] in {document["incident"] for document in received.documents[1:]}
+            with closing(Ledger(f"sqlite:///{file}")) as ledger:
+                assert [one.kind for one in ledger.incidents.open()] == [Kind.DEAD_LETTERS]
+            await process.notifier.end(1)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(test())
+    is_told = "the ledger is another one than before; 1 open incident is taken over from memory" in caplog.text
+    assert is_told is not is_restored
+
+
 def test_who_was_away_together_with_the_ledger_is_told_when_both_are_back(file: Path, tmp_path: Path) -> None:
     is_up = threading.Event()
 
@@ -624,6 +662,40 @@ def test_a_ledger_that_hangs_counts_as_away(file: Path, monkeypatch: pytest.Monk
             assert len(errors) == 5
             assert received.documents[0]["kind"] == "ledger"
             goes_on.set()
+
+    asyncio.run(test())
+
+
+def test_the_time_of_a_ledger_that_is_away_goes_on_while_it_is_waited_for(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.01)
+    goes_on = threading.Event()
+
+    async def test() -> None:
+        with receiver() as (url, received):
+            process = Process(settings(file, ops=url))
+            process.facts = []
+            await process.rounds(1)
+            monkeypatch.setattr(module, "_ANSWERS_WITHIN", 0.05)
+            hang = lambda: goes_on.wait(60) and []  # noqa: E731
+            process.notifier._others = hang
+            assert len(await process.rounds(1)) == 1
+            monkeypatch.setattr(module, "_ANSWERS_WITHIN", 60.0)
+            process.notifier._hanging = None  # it is asked again, and hangs again
+            asking = asyncio.create_task(process.notifier.round())
+            while not received:
+                process.later(timedelta(seconds=15))
+                await asyncio.sleep(0.02)
+            assert received.documents[0]["kind"] == "ledger"
+            goes_on.set()
+            process.notifier._others = list
+            await asking
+            await process.rounds(10)
+            assert [told.rpartition("-")[2] for told in received.told] == ["opened", "closed"]
+            with closing(Ledger(f"sqlite:///{file}")) as ledger:
+                assert ledger.incidents.open() == []
+            await process.notifier.end(1)
 
     asyncio.run(test())
 

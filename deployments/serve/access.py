@@ -48,6 +48,10 @@ class Gate:
         by_header = scheme.lower() == "bearer" and self.is_token(given.strip())
         return by_header or hmac.compare_digest(_cookie(cookies).encode(), self.cookie.encode())
 
+    def guess_of(self, authorization: str, cookies: str) -> Kind | None:
+        """As what does a request count that shows another token? None if it shows none."""
+        return Kind.GUESS if authorization else Kind.COOKIE if _cookie(cookies) else None
+
     def is_token(self, given: str) -> bool:
         """Is it the token? The time that this takes does not depend on how much of it is right."""
         return hmac.compare_digest(given.encode(), (self.settings.token or "").encode()) and bool(given)
@@ -71,6 +75,9 @@ class Kind(Enum):
     PROBE = auto()
     METRICS = auto()
     GUESS = auto()  # a wrong token, by the form or in a header
+    COOKIE = (
+        auto()
+    )  # a wrong cookie, as an open page has it after the token was changed; that keeps nobody from the form
 
 
 def kind_of(path: str) -> Kind:
@@ -90,7 +97,7 @@ class Limiter:
 
         `now` is in seconds of a clock that is never set.
         """
-        rate = _GUESSES if kind is Kind.GUESS else self.rate
+        rate = _GUESSES if kind in (Kind.GUESS, Kind.COOKIE) else self.rate
         of = (host_of(address[:_LONGEST_ADDRESS]), kind)
         free = max(self._taken.get(of, 0.0), now) + rate.seconds / rate.requests
         if free - now > rate.seconds:

@@ -134,9 +134,10 @@ class Service:
             return problem(HTTPStatus.MISDIRECTED_REQUEST, text)
         if path == LOGIN and self._settings.token:
             return await self._login(scope, headers, receive)
-        authorization = headers.get("authorization", "")
-        if not self._gate.is_open(path) and not self._gate.is_shown(authorization, headers.get("cookie", "")):
-            return (authorization and self._too_many(scope, Kind.GUESS, "wrong tokens")) or self._unauthorized(headers)
+        shown = headers.get("authorization", ""), headers.get("cookie", "")
+        if not self._gate.is_open(path) and not self._gate.is_shown(*shown):
+            guess = self._gate.guess_of(*shown)
+            return (guess and self._too_many(scope, guess, "wrong tokens")) or self._unauthorized(headers)
         if is_page(path) and method in _SAFE:
             return await self._page(path, headers)
         if not self._is_known(path) and not is_page(path):

@@ -466,6 +466,9 @@ def test_wrong_tokens_are_limited_and_the_right_one_is_always_taken(config: Conf
     assert [*by_form, *by_header] == [401] * 10 + [429] * 2
     assert client.ask("/login", "POST", body=b"token=wrong").headers["retry-after"]
     assert client.ask("/status").status == 401, "to show none is no guess"
+    by_cookie = [client.ask("/status", cookie="other=1; adce=0").status for _ in range(12)]
+    assert by_cookie == [401] * 10 + [429] * 2, "a cookie is made from the token, so it can be guessed, too"
+    assert client.ask("/status", cookie="other=1").status == 401, "one of another service is none"
     assert client.ask("/status", authorization=f"Bearer {TOKEN}").status == 200
     assert client.ask("/login", "POST", body=f"token={TOKEN}".encode()).status == 303
 

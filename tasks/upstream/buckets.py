@@ -230,10 +230,11 @@ class _Allowance:
 class _Clock:
     """Bounds for the Prefect server's clock minus this process's (tasks.clock): `least` to `most`, in seconds.
 
-    Every change that this process makes to a limit narrows the bounds. Prefect stores when a limit was last changed.
-    That time lies after this process asked for its change and before it read the limit again, even if another process
-    has changed the limit in between. Bounds are needed because an error here starves every process: one that expects
-    the bucket too early is denied, and each denial restarts the wait for all.
+    Every change to a limit narrows the bounds, most of all one that this process makes. Prefect stores when a limit was
+    last changed. That time lies after this process asked for its change and before it read the limit again, even if
+    another process has changed the limit in between. Bounds are needed because an error here starves every process: one
+    that expects the bucket too early is denied, and each denial restarts the wait for all. One that expects it too late
+    always finds that another process has it.
     """
 
     least: float = float("-inf")
@@ -244,6 +245,11 @@ class _Clock:
         """Has the clock been compared at least once?"""
         return self.most < float("inf")
 
+    @property
+    def error(self) -> float:
+        """How far the bounds lie apart, in seconds; 0 if the clock was never compared."""
+        return self.most - self.least if self.is_known else 0.0
+
     def compare(self, changed: datetime, asked: float, read: float) -> None:
         """Narrows the bounds: a change was `asked` for, then the limit was `read`, which says when it was `changed`."""
         least = changed.timestamp() - read - _ROUNDING / 2
@@ -252,6 +258,15 @@ class _Clock:
             self.least, self.most = least, most
         else:
             self.least, self.most = max(least, self.least), min(most, self.most)
+
+    def see(self, changed: datetime, read: float) -> None:
+        """Narrows the bounds: a limit that another process may have `changed` was read.
+
+        Whoever waits learns the clock more exactly with each change, and so need not come later than the others.
+        """
+        least = changed.timestamp() - read - _ROUNDING / 2
+        if least <= self.most:  # else the server's clock was set forward; the next comparison finds that
+            self.least = max(least, self.least)
 
 
 class Allowances:
@@ -434,8 +449,11 @@ class Allowances:
                 if free_in > _POLL_EVERY:  # another process has it
                     self._was_last = False
                 delay = 1.2 * _STAGGER if self._was_last else random.uniform(0, _STAGGER)
-                await self._sleep(min(free_in + delay, _POLL_EVERY))
-                if free_in > _POLL_EVERY:
+                wait = min(free_in + delay, _POLL_EVERY)
+                if (rough := self._clock.error) > _STAGGER:  # looks often: whoever takes it first shows what time it is
+                    wait = min(wait, max(_STAGGER, free_in - rough))
+                await self._sleep(wait)
+                if wait < free_in:
                     continue
             asked = clock.seconds()
             reply = await self._answer(partial(self._increment, terms.slots))
@@ -453,6 +471,8 @@ class Allowances:
         now = clock.seconds()
         if self._seen[0] != have.updated:
             self._seen = (have.updated, now)
+            if have.updated:
+                self._clock.see(have.updated, now)
         if not have.active_slots:
             return 0.0
         changed = self._seen[1]  # the latest time at which it can have been changed

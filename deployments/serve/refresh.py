@@ -36,6 +36,7 @@ _PAST_RESTS = 20  # times as long as it took to read; it takes longer than all e
 _ANSWERS_WITHIN = 10.0  # seconds, after which something counts as away
 _HANGS_AFTER = 60.0  # seconds beyond that, after which it is asked anew; twice as many for each thread that hangs
 _SEE_LOG = "cannot be used; the log of adce serve says why"  # errors name addresses, which no answer may show
+_NOT_WRITTEN = "can be read, but not written; the log of adce serve says why"
 
 
 class Refresh:
@@ -54,6 +55,7 @@ class Refresh:
         self._needs, self.notes = needs_of(config)
         self._since = now()
         self._reached = {name: Reached(self._since) for name in (LEDGER, *self._needs)}
+        self._writing = Reached(self._since)  # can the ledger be written, too?
         self._free: dict[str, int] = {}
         self._hanging: dict[str, set[asyncio.Future[Any]]] = defaultdict(set)
         self._asked = asyncio.Event()  # set when there is news
@@ -86,17 +88,24 @@ class Refresh:
         long_ago = self._since - 2 * AWAY_FOR
         self._reached = {name: replace(one, since=long_ago) for name, one in self._reached.items()}
 
+    def note_written(self, is_written: bool) -> None:
+        """Notes whether the ledger could be written, which whoever tells incidents finds out. Any thread may say so."""
+        self._writing = (
+            Reached(self._since, self._now()) if is_written else replace(self._writing, trouble=_NOT_WRITTEN)
+        )
+
     @property
     def known(self) -> Known:
         """What the health depends on."""
         found = self.snapshot
         watched = self._config.events.queue is not None and Store(self._config.lake).bucket is not None
         events = found.events if found else None
+        ledger = self._reached[LEDGER] if self._reached[LEDGER].trouble or not self._writing.trouble else self._writing
         return Known(
             self._config.reconcile.interval,
             self._config.serve.refresh,
             self._since,
-            dict(self._reached),
+            {**self._reached, LEDGER: ledger},
             found.finished if found else None,
             Events(events.progress if events else None, events.path if events else None) if watched else None,
             dict(self._free),

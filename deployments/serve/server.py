@@ -55,7 +55,8 @@ def serve(config: Config) -> None:
     gc.freeze()
     refresh = Refresh(config)
     facts = process_facts(config, reached=lambda: refresh.reached)
-    with listener(config.serve) as listening, sending(config), telling(config, facts, facts.watches):
+    told = telling(config, facts, facts.watches, refresh.note_written)
+    with listener(config.serve) as listening, sending(config), told:
         asyncio.run(_serve(config, refresh, listening, _most_connections()))
 
 

@@ -193,11 +193,11 @@ def _incidents(known: Evaluated, late: timedelta, now: datetime) -> Check:
     explained = len(known.open) - len(roots)
     output = "; ".join([*names, f"{explained} more that follow from that"] if explained else names)
     verdict = Verdict.WARN if roots else Verdict.PASS
-    if any(one.kind in STOPS_WORK for one in known.open):
+    if any(one.kind in STOPS_WORK and not one.cleared for one in known.open):
         verdict = Verdict.FAIL
     if untold := _not_evaluated(known.at, late, now):
         verdict, output = _at_least_warn(verdict), "; ".join(filter(None, (output, untold)))
-    fails = "one is open that stops all work: of the configuration, the ledger, the lake, Prefect or the reconcile"
+    fails = "one that stops all work is not over: of the configuration, the ledger, the lake, Prefect or the reconcile"
     warns = f"one is open, or nobody has evaluated the conditions for {duration(late)}, or ever"
     return Check(INCIDENTS, verdict, known.at, output or "none is open", warns, fails)
 

@@ -25,18 +25,24 @@ _RUN_WAITS = 10.0  # seconds for which a run waits until its messages are sent
 
 
 @contextmanager
-def telling(config: Config, others: Others = no_facts, watches: Collection[Kind] = ()) -> Iterator[None]:
+def telling(
+    config: Config,
+    others: Others = no_facts,
+    watches: Collection[Kind] = (),
+    note: Callable[[bool], None] = lambda is_written: None,
+) -> Iterator[None]:
     """A block of a service during which a thread evaluates and tells incidents.
 
     An error is one line of the log. Nothing waits for the thread, except the end of the block for some seconds.
-    `others` has the facts that the service knows, of the kinds `watches`; it is called in threads.
+    `others` has the facts that the service knows, of the kinds `watches`; it is called in threads. `note` hears after
+    each time whether the ledger could be written.
     """
     if config.dry_run or config.test_mode:
         yield
         return
     ended = threading.Event()
     thread = threading.Thread(
-        target=lambda: asyncio.run(_tell_until(ended, config, others, watches)), name="alerts", daemon=True
+        target=lambda: asyncio.run(_tell_until(ended, config, others, watches, note)), name="alerts", daemon=True
     )
     thread.start()
     try:
@@ -46,7 +52,9 @@ def telling(config: Config, others: Others = no_facts, watches: Collection[Kind]
         thread.join(_SERVICE_WAITS)
 
 
-async def _tell_until(ended: threading.Event, config: Config, others: Others, watches: Collection[Kind]) -> None:
+async def _tell_until(
+    ended: threading.Event, config: Config, others: Others, watches: Collection[Kind], note: Callable[[bool], None]
+) -> None:
     if config.alerts.targets and config.alerts.owner == "adce":
         log.info(
             "messages about incidents go to %s; one process of a ledger sends them", ", ".join(config.alerts.targets)
@@ -55,21 +63,23 @@ async def _tell_until(ended: threading.Event, config: Config, others: Others, wa
     outage = Outage("incidents are evaluated again; they were not")
     notifier.open_targets()
     while not ended.is_set():
-        await _guarded(notifier.round, outage)
+        note(await _guarded(notifier.round, outage))
         await asyncio.to_thread(ended.wait, EVERY)
     await notifier.end(_ENDS_WITHIN)
 
 
-async def _guarded(work: Callable[[], Awaitable[None]], outage: Outage) -> None:
-    """Does some work whose error is one line of the log."""
+async def _guarded(work: Callable[[], Awaitable[None]], outage: Outage) -> bool:
+    """Does some work whose error is one line of the log. Returns False if the ledger could not be used."""
     try:
         await work()
     except LedgerError as error:
         outage.failed(f"incidents are evaluated without the ledger: {error}")
+        return False
     except Exception as error:  # whatever it is, the next round may succeed
         outage.failed(_line(error))
     else:
         outage.ended()
+    return True
 
 
 async def tell_once(config: Config, others: Others = no_facts) -> None:

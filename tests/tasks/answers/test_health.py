@@ -84,6 +84,8 @@ def test_conditions_that_were_not_evaluated_before_now_warn(at: datetime | None,
     broken = check(replace(GOOD, incidents=Evaluated(at, [an_incident(Kind.LAKE)])), "incidents")
     assert broken.verdict == "fail"
     assert broken.output.endswith(output)
+    over = an_incident(Kind.LAKE)._replace(cleared=NOW)
+    assert check(replace(GOOD, incidents=Evaluated(at, [over])), "incidents").verdict == "warn", "it stops no work now"
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(30, "pass"), (31, "warn"), (60, "warn"), (61, "fail")])

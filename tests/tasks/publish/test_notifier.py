@@ -15,7 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +24,8 @@ import pytest
 from blocks.alert_targets import AlertTarget, DeliveryError, target_of
 from config.load import load_config
 from config.models import Config
+from deployments.serve.refresh import Refresh
+from tasks.answers.health import health_of
 from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.errors import LedgerError
 from tasks.domain.incidents import Fact, Kind
@@ -824,6 +826,32 @@ def test_a_service_goes_on_after_any_error(file: Path, monkeypatch: pytest.Monke
         stack.enter_context(telling(settings(file), fail))
         assert begun.wait(60)
     assert caplog.messages[0] == "incidents are not evaluated: KeyError('surprise')"
+
+
+def test_a_service_knows_whether_the_ledger_can_be_written(
+    file: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A SQLite ledger that another program holds can still be read."""
+    monkeypatch.setattr(telling_module, "EVERY", 0.001)
+    monkeypatch.setattr(database_module, "LOCKED_SECONDS", 0.05)
+    refresh = Refresh(settings(file))
+
+    def verdict() -> str:
+        [found] = [one for one in health_of(refresh.known, datetime.now(UTC)).checks if one.name == "ledger"]
+        return f"{found.verdict}: {found.output}"
+
+    async def test() -> None:
+        await refresh.once()
+        holder = sqlite3.connect(file, isolation_level=None)
+        with closing(holder), telling(settings(file), note=refresh.note_written):
+            assert verdict() == "pass: answers"
+            holder.execute("BEGIN EXCLUSIVE")
+            await until(lambda: "can be read, but not written; the log" in verdict())
+            assert verdict().startswith("warn")
+            holder.execute("ROLLBACK")
+            await until(lambda: verdict() == "pass: answers")
+
+    asyncio.run(test())
 
 
 def test_a_ledger_that_another_program_holds_is_told_with_that_reason(

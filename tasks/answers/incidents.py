@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from config.models import Config, Priority
 from tasks.answers.recorded import is_of
-from tasks.domain.assess.states import Kind as GapKind
 from tasks.domain.event_path import PathState
 from tasks.domain.incidents import LEAST_ATTEMPTS, MOST_MISSED, Fact, Incident, Kind, Settings
 from tasks.domain.limits.pauses import Pause, Phase, all_trusted
@@ -33,7 +32,6 @@ _INTERVALS = 2  # within which runs of two servers are compared
 _MOST_UNREAD = 1000
 _OF_EVENTS = (Kind.EVENT_PATH, Kind.MISSED_EVENTS, Kind.DEAD_LETTERS)
 _NOT_FETCHED = "the settings have it fetched no longer"
-_LOST = (GapKind.VANISHED, GapKind.SHRUNK)
 
 
 def facts_of(config: Config, ledger: Ledger, now: datetime, since: datetime | None = None) -> list[Fact]:
@@ -213,7 +211,7 @@ def _last_look(config: Config, ledger: Ledger, now: datetime) -> Iterator[Fact]:
     if look is None or not is_of(look, config):
         return
     gauges = ledger.looks.gauges()
-    lost = ledger.gaps.first_keys(_LOST) if any(series.name == LOST_FILES.name for series in gauges) else {}
+    lost = ledger.gaps.first_lost() if any(series.name == LOST_FILES.name for series in gauges) else {}
     for name, dataset in config.datasets.items():
         labels = {"source": dataset.source, "dataset": name}
         is_known = not gauges.get(series_of(UNKNOWN, dataset=name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.states import Kind
+from tasks.domain.assess.verdicts import Wholeness
 from tasks.domain.metrics import DUE_TO_DETECTED, SEEN_TO_VANISHED, Amounts
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata, rows
+from tasks.ledger.objects import objects_table
 from tasks.ledger.runs import first_began
 from tasks.ledger.totals import Totals
 
@@ -63,9 +65,16 @@ class Gaps:
         query = sa.select(gaps_table.c.dataset, sa.func.count()).group_by(gaps_table.c.dataset)
         return self.database.read(lambda connection: dict(rows(connection, query)))
 
-    def first_keys(self, kinds: Collection[Kind]) -> dict[str, str]:
-        """The first key of the gaps of these kinds, by dataset. Datasets without such gaps are left out."""
-        query = sa.select(gaps_table.c.dataset, sa.func.min(gaps_table.c.key)).where(gaps_table.c.kind.in_(kinds))
+    def first_lost(self) -> dict[str, str]:
+        """The first key of the gaps whose files were whole and have vanished or shrunk, by dataset.
+
+        Datasets without such gaps are left out.
+        """
+        kind, known = gaps_table.c.kind, objects_table.c
+        was_whole = (kind == Kind.UNDERSIZED) & (known.wholeness != Wholeness.BAD)  # what is that small is not read
+        is_lost = kind.in_((Kind.VANISHED, Kind.SHRUNK)) | known.was_size.is_not(None) | was_whole
+        both = gaps_table.outerjoin(objects_table, known.key == gaps_table.c.key)
+        query = sa.select(gaps_table.c.dataset, sa.func.min(gaps_table.c.key)).select_from(both).where(is_lost)
         return self.database.read(lambda connection: dict(rows(connection, query.group_by(gaps_table.c.dataset))))
 
     def record(self, gaps: Iterable[Gap]) -> None:

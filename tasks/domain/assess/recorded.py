@@ -176,10 +176,10 @@ def _bad(overview: Overview, config: Config) -> Iterator[tuple[Series, float]]:
             continue
         dataset = overview.cells[key].dataset
         labels = {"source": config.datasets[dataset].source, "dataset": dataset}
-        if status.lost:
-            yield series_of(LOST_FILES, **labels), 1
-        if status.kind is Kind.UNREADABLE:
+        if status.kind is Kind.UNREADABLE:  # it may be there as it was
             yield series_of(UNREADABLE_FILES, **labels), 1
+        elif status.lost:
+            yield series_of(LOST_FILES, **labels), 1
 
 
 def _files(overview: Overview, config: Config) -> Iterator[tuple[Series, float]]:

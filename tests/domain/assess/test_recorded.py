@@ -105,7 +105,7 @@ def test_the_gauges_have_the_queue_and_a_whole_listing_is_as_of_the_look() -> No
 def test_a_file_is_lost_until_it_is_mended_whatever_keeps_it_from_being_fetched(
     kind: Kind, state: State, limit: Limit | None, *, is_counted: bool
 ) -> None:
-    status = Status(state, "not as it was", kind, lost=kind is not Kind.UNREADABLE, limit=limit)
+    status = Status(state, "not as it was", kind, lost=True, limit=limit)
     look = _recorded([("espn_summary", status), ("espn_summary", MISSING)])
     gauge = UNREADABLE_FILES if kind is Kind.UNREADABLE else LOST_FILES
     expected = {series_of(gauge, source="espn", dataset="espn_summary"): 1} if is_counted else {}

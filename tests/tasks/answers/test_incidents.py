@@ -13,7 +13,9 @@ from tasks.answers.incidents import facts_of
 from tasks.domain.arrivals import Unannounced
 from tasks.domain.assess.gaps import Gap
 from tasks.domain.assess.recorded import RecordedLook
+from tasks.domain.assess.states import Examination
 from tasks.domain.assess.states import Kind as GapKind
+from tasks.domain.assess.verdicts import bad, whole
 from tasks.domain.incidents import Fact, Incidents, Kind, Settings, step
 from tasks.domain.limits.pauses import Pause
 from tasks.domain.metrics import (
@@ -194,6 +196,19 @@ def test_lost_files_are_named_by_one_of_them(ledger: Ledger) -> None:
     assert found(ledger)[Kind.LOST, SUMMARY].reason == "c"
     look(ledger, address)
     assert found(ledger)[Kind.LOST, SUMMARY].reason == ""
+
+
+def test_a_file_that_is_too_small_now_or_cut_off_is_lost_if_it_was_whole(ledger: Ledger) -> None:
+    kinds = {"a": GapKind.UNDERSIZED, "b": GapKind.INVALID, "c": GapKind.INVALID, "d": GapKind.UNDERSIZED}
+    ledger.gaps.record(Gap(a_cell(key=key), kind, "", NOW) for key, kind in kinds.items())
+    was_whole = Examination("etag", 1000, "check", whole())
+    cut_off = Examination("etag", 1000, "check", bad("cut off"), was_size=2000)
+    ledger.objects.record({"b": cut_off._replace(was_size=None), "c": cut_off, "d": was_whole})
+    look(ledger, Store(a_config().lake).address, lost=2.0)
+    assert found(ledger)[Kind.LOST, SUMMARY].reason == "c (and 1 more)"
+    ledger.gaps.close("c")
+    look(ledger, Store(a_config().lake).address, lost=1.0)
+    assert found(ledger)[Kind.LOST, SUMMARY].reason == "d"
 
 
 def test_files_are_not_found_again_by_a_schedule_that_becomes_unknown(ledger: Ledger) -> None:

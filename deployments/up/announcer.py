@@ -65,7 +65,8 @@ class Announcer:
         self._known: dict[str, set[str]] = {}  # those of the last run, by the runs' name; none once one has completed
         self._is_first = True
         self._paused: dict[str, PrefectPause] = {}
-        self._last_run = begun  # when a reconcile was last told of, or began
+        self._last_run = begun  # when a reconcile last began, was late or ended
+        self._told_after = timedelta(0)  # how long there had been none when that was told
         self._answered = begun
         self._silence_told: datetime | None = None
 
@@ -138,10 +139,13 @@ class Announcer:
         self._last_run = max([self._last_run, *began])
 
     def _no_run(self, snapshot: Snapshot) -> Iterator[Line]:
-        """A line for an interval that has passed without a reconcile, with the reason."""
-        if snapshot.at - self._last_run < self._interval + self._spare:
+        """A line once an interval has passed without a reconcile, and each time that it has become twice as long."""
+        without = snapshot.at - self._last_run
+        if without < self._interval + self._spare:
+            self._told_after = timedelta(0)
+        if without < max(self._interval + self._spare, 2 * self._told_after):
             return
-        self._last_run = snapshot.at
+        self._told_after = without
         running = [
             f"{run.full_name} is running since {utc(run.began or run.since)}"
             for run in snapshot.runs
@@ -150,7 +154,7 @@ class Announcer:
         due = f"the next is due {utc(snapshot.next_due)}" if snapshot.next_due else "Prefect has scheduled none"
         reasons = running or _hindrances(snapshot) or [due]
         yield Line(
-            f"no reconcile has begun for {duration(self._interval)}{_because(reasons)}",
+            f"no reconcile has begun for {duration(without)}{_because(reasons)}",
             logging.WARNING,
             "no_run",
             {"reasons": reasons, "next_due": snapshot.next_due},

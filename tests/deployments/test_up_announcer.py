@@ -19,7 +19,7 @@ from tasks.domain.wording import duration
 
 START = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
 INTERVAL = timedelta(minutes=15)
-NONE = f"no reconcile has begun for {duration(INTERVAL)}"
+NONE = "no reconcile has begun for 16m"
 POOL = PrefectPause("work pool adce", "prefect work-pool resume adce")
 
 
@@ -147,13 +147,14 @@ def test_very_many_late_runs_are_one_line() -> None:
     assert said(an_announcer(), snapshot(14, *late), snapshot(14.5, *late)) == [(logging.WARNING, line)]
 
 
-def test_a_pause_is_told_when_it_begins_and_ends_and_in_each_interval_without_a_run() -> None:
-    looks = [snapshot(minute, pauses=[POOL] if minute < 40 else []) for minute in range(1, 41)]
+def test_a_pause_is_told_when_it_begins_and_ends_and_each_time_that_it_has_become_twice_as_long() -> None:
+    looks = [snapshot(minute, pauses=[POOL] if minute < 70 else []) for minute in range(1, 71)]
     paused = "work pool adce: paused; to have it run again: prefect work-pool resume adce"
     assert [text for _, text in said(an_announcer(), *looks)] == [
         paused,
         f"{NONE}: {paused}",
-        f"{NONE}: {paused}",
+        f"no reconcile has begun for 32m: {paused}",
+        f"no reconcile has begun for 1h 4m: {paused}",
         "work pool adce: not paused any more",
     ]
 

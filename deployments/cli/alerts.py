@@ -167,7 +167,7 @@ def _lines(found: AlertsNow, config: Config) -> Iterator[str]:
     if found.evaluated is None:
         yield "the conditions were never evaluated: adce serve, adce watch and reconciles do that"
     else:
-        yield f"{'as of' if found.open else 'nothing is wrong as of'} {utc(found.evaluated)}"
+        yield f"{'as of' if found.open else 'no incident is open as of'} {utc(found.evaluated)}"
     if found.closed:
         yield "closed within a day:"
         yield from (f"  {_line(one)}; ended {utc(one.cleared or one.closed or one.began)}" for one in found.closed)

@@ -78,7 +78,7 @@ def message_of(change: Change, limit: float, place: Place) -> Message:
 
 def trial_message(id_: str, place: Place) -> Message:
     """A message that only shows that messages arrive."""
-    lines = ("Messages of ADCE arrive here. Nothing is wrong.", *_where(place))
+    lines = ("Messages of ADCE arrive here. This is a test.", *_where(place))
     return Message(id_, TEST, "", "", _from(place, "Test"), lines)
 
 

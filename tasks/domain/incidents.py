@@ -639,7 +639,7 @@ class _Step:
                 cleared=None,
                 value=fact.value,
                 files=fact.files,
-                reason=fact.reason,
+                reason=fact.reason or incident.reason,  # what is lost may be fetched already, and nothing is named then
                 passed=limit,
                 unwatched="",
             )

@@ -133,7 +133,7 @@ def test_an_empty_list_says_what_is_not_known(adce: Adce, ledger: Ledger, monkey
     happen(ledger)
     monkeypatch.setenv("ADCE_ALERTS__OWNER", "prometheus")
     first, second = adce("alerts", "list").stdout.splitlines()
-    assert first.startswith("nothing is wrong as of ")
+    assert first.startswith("no incident is open as of ")
     assert second == "alerts.owner is prometheus, so ADCE tells no target"
 
 

@@ -91,6 +91,16 @@ def test_what_is_not_known_opens_tells_and_closes_nothing() -> None:
     assert told.changes[-1].incident.reason == "why"
 
 
+def test_the_end_tells_the_last_reason_that_was_known() -> None:
+    told = Told()
+    told.at(0, holds(Kind.PREFECT))
+    told.at(60, holds(Kind.PREFECT))
+    told.at(61, holds(Kind.PREFECT)._replace(reason=""))
+    told.at(62, holds(Kind.PREFECT, not_=True))
+    told.at(100, holds(Kind.PREFECT, not_=True))
+    assert told.changes[-1].incident.reason == "why"
+
+
 def test_what_no_process_watches_any_more_is_over_and_says_why() -> None:
     told = Told()
     bucket, other = holds(Kind.BUCKET, "espn"), holds(Kind.BUCKET, "nba_api", not_=True)

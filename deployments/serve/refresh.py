@@ -175,7 +175,7 @@ class Refresh:
         if not await _ends_within(_ANSWERS_WITHIN, asking):
             within = duration(timedelta(seconds=_ANSWERS_WITHIN))
             line = f"it has not answered for {within}"
-            self._note(name, f"has not answered for {within}", line, line)
+            self._note(name, f"did not answer within {within}", line, line)
             if not await self._answers_late(name, asking):
                 return
         try:

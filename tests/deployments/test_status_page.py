@@ -118,7 +118,8 @@ def test_incidents_say_what_since_when_how_many_files_and_what_happens_next(conf
     explained = Incident("2", Kind.BREAKER, "espn/espn_summary", begun, opened=begun, cause="1")
     over = Incident("3", Kind.DISK, "", begun, opened=begun, closed=now - timedelta(hours=1))
     opened(config, [explained, paused, over])
-    body = Client(config).read().ask("/fragments/wrong").body
+    body = looked(config).ask("/fragments/wrong").body
+    assert "<title>! 50.0 % · ADCE</title>" in Client(config).read().ask("/").body.decode()
     text = text_of(body)
     assert "Something is wrong" in text
     assert f"Cause HTTP 403 {MARKUP} Since 2026-01-14 03:00 UTC Files 36 Next it ends" in text

@@ -360,6 +360,7 @@ def test_an_open_page_greys_itself_when_the_ledger_or_the_service_is_gone_and_sa
         tell_age(page)
         expect(page.locator(STALE)).to_have_count(0)
         expect(page.locator("#live")).to_contain_text("No answer from: Prefect API. What is shown is the last")
+        expect(page).to_have_title("? 99.9 %? · ADCE")
         file = service.folder / "ledger.db"
         file.rename(file.with_name("gone"))
         expect(page.locator("#live")).to_contain_text("No answer from: ledger, Prefect API: all of this is as of")

@@ -27,7 +27,9 @@ class IncidentState(Document):
     opened: datetime | None
     cleared: datetime | None  # since when the condition has not held any more; None while it holds
     closes_at: datetime | None  # when an open incident that is cleared is closed, if it stays so
-    told: datetime | None  # None while another one explains it, or a silence or maintenance window holds it back
+    # When its message was written, and None while another one explains it, or a silence or maintenance window holds it
+    # back. Whether the targets have got it is in the answer of `adce alerts list --json`.
+    told: datetime | None
     closed: datetime | None
     value: float
     limit: float

@@ -52,6 +52,9 @@
       if (note) note.hidden = !isLookOld;
       section.classList.toggle("stale", isOld || isLookOld);
     }
+    const mark = (id) => document.querySelector(`#${id} .mark`).textContent;
+    const isInDoubt = trouble || document.querySelector(".stale");
+    document.title = `${isInDoubt ? "? " : mark("wrong") === "!" ? "! " : ""}${mark("whole")} · ADCE`;
   }
 
   // Puts news in the place of what a section shows, and leaves focus, open parts and scrolled tables as they are.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from config.models import Config
     from tasks.ledger import Ledger
 
+_HELD_SECONDS = 5.0  # a run holds the ledger for a fraction of a second at a time
+
 app = typer.Typer(help="Checks, prunes and migrates the ledger, and makes it forget a lost lake.", no_args_is_help=True)
 
 
@@ -70,18 +72,33 @@ def check(places: Places, as_json: JsonOption = False) -> None:
     with opened(places, Access.READ) as (settings, ledger):
         found, now = ledger.check(), datetime.now(UTC)
         ahead, damaged = list(_times_ahead(settings, ledger, now)), list(_damaged_judgements(settings, ledger, now))
+        held = list(_held(settings))
         wrong = [name for name, lines in (("times", ahead), ("judgements", damaged)) if lines]
         if as_json:
-            print_json({"ledger": ledger.name, "rows": found, "times_ahead": ahead, "damaged": damaged})
+            document = {"ledger": ledger.name, "rows": found, "times_ahead": ahead, "damaged": damaged}
+            print_json(document | {"held": bool(held)})
         else:
             width = max(map(len, found))
             for name, rows in found.items():
                 typer.echo(f"{name:{width}} {rows:>10,}")
-            for line in (*ahead, *damaged):
+            for line in (*ahead, *damaged, *held):
                 say(line)
             typer.echo(f"whole; only the {' and '.join(wrong)} above are wrong" if wrong else "whole")
-    if wrong:
+    if wrong or held:
         raise typer.Exit(1)
+
+
+def _held(settings: Config) -> Iterator[str]:
+    """A line if another program holds a SQLite ledger, which can be read then and not written."""
+    from tasks.ledger.database import address_of, file_of, is_held
+
+    address = address_of(settings.ledger)
+    file = file_of(address) if address.get_backend_name() == "sqlite" else None
+    if file and is_held(file, _HELD_SECONDS):
+        yield (
+            f"another program has held the ledger for {_HELD_SECONDS:.0f} s, so it cannot be written; end that one: "
+            f"`fuser {file}` names all that have it open"
+        )
 
 
 def _damaged_judgements(settings: Config, ledger: Ledger, now: datetime) -> Iterator[str]:

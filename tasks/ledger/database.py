@@ -570,6 +570,18 @@ def file_of(address: sa.URL) -> Path | None:
     return None if name == ":memory:" or name.startswith("file:") else Path(name).absolute()
 
 
+def is_held(file: Path, within: float) -> bool:
+    """Has another program kept a SQLite database from being written to for so many seconds? It may be readable."""
+    address = f"{file.as_uri()}?mode=rw"
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=within, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)  # its primary code
+    return False
+
+
 def _identity(file: Path) -> tuple[int, int] | None:
     """Identifies the file at a path by device and inode, so that a replaced file is noticed; None if there is none."""
     try:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -269,6 +270,23 @@ def test_times_ahead_of_the_clock_and_damaged_judgements_are_told_by_the_check(a
         ledger.identity.remember(KnownLake("id", LakeKind.SANDBOX, "file:///lake"))
         ledger.database.write(ledger.judgements.forget)
     assert adce("ledger", "check").stdout.endswith("\nwhole\n"), "a sandbox's clock may be ahead"
+
+
+def test_a_ledger_that_another_program_holds_is_told_by_the_check(
+    adce: Adce, adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployments.cli.ledger._HELD_SECONDS", 0.1)
+    file = adce_home / "ledger.db"
+    Ledger(f"sqlite:///{file}").close()
+    with closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        result = adce("ledger", "check")
+        assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "whole")
+        assert f"so it cannot be written; end that one: `fuser {file}`" in result.stdout
+        assert json.loads(adce("ledger", "check", "--json").stdout)["held"] is True
+        holder.execute("ROLLBACK")
+    assert json.loads(adce("ledger", "check", "--json").stdout)["held"] is False
+    assert adce("ledger", "check").exit_code == 0
 
 
 def test_the_ledger_is_migrated_once(adce: Adce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,8 @@ def show(report: Report, console: Console) -> None:
 def _show_states(report: Report, console: Console) -> None:
     counts = report.counts
     names = [*(state.value for state in State), "total"]
-    console.print(f"The lake {escape(report.coverage.lake)} as of {utc(report.looked_at.taken_at)}")
+    part = f"; only {report.coverage.part}" if report.coverage.part else ""
+    console.print(escape(f"The lake {report.coverage.lake} as of {utc(report.looked_at.taken_at)}{part}"))
     print_table(console, [Column(name, is_number=True) for name in names], [[f"{counts[name]:,}" for name in names]])
 
 

@@ -155,7 +155,8 @@ def test_lake_ledger_and_settings_may_be_plain_paths_and_a_file_that_is_found_is
     assert "my.db" in adce("config", "show", "ledger", "--json", "--ledger", "my.db").stdout
     monkeypatch.setenv("ADCE_LAKE", "elsewhere")
     result = adce("plan", "--config", "adce.yaml", "--ledger", "my.db", *SPAN)
-    assert f"The lake file://{tmp_path}/elsewhere as of" in result.stdout
+    lake = f"The lake file://{tmp_path}/elsewhere as of 2026-01-15 12:00 UTC"
+    assert f"{lake}; only since 2026-01-13 until 2026-01-14" in result.stdout.splitlines()
     assert "the settings are those of" not in result.stderr
 
 

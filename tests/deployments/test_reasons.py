@@ -573,8 +573,8 @@ def test_a_lake_that_is_full(
     limit: Limit,
 ) -> None:
     monkeypatch.setenv("ADCE_LAKE", (small_disk / "lake").as_uri())
-    monkeypatch.setenv("ADCE_RECONCILE__FILL_TIME_LIMIT", "1s")
-    monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "2s")
+    monkeypatch.setenv("ADCE_RECONCILE__FILL_TIME_LIMIT", "6s")
+    monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "8s")
     monkeypatch.setenv("ADCE_RECONCILE__GRACE", "1s")
 
     async def has_no_room(run: Run) -> None:

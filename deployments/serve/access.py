@@ -75,9 +75,7 @@ class Kind(Enum):
     PROBE = auto()
     METRICS = auto()
     GUESS = auto()  # a wrong token, by the form or in a header
-    COOKIE = (
-        auto()
-    )  # a wrong cookie, as an open page has it after the token was changed; that keeps nobody from the form
+    COOKIE = auto()  # a wrong cookie; an open page has one after the token was changed, and the form still answers
 
 
 def kind_of(path: str) -> Kind:

@@ -74,7 +74,8 @@ class Gaps:
         was_whole = (kind == Kind.UNDERSIZED) & (known.wholeness != Wholeness.BAD)  # what is that small is not read
         is_lost = kind.in_((Kind.VANISHED, Kind.SHRUNK)) | known.was_size.is_not(None) | was_whole
         both = gaps_table.outerjoin(objects_table, known.key == gaps_table.c.key)
-        query = sa.select(gaps_table.c.dataset, sa.func.min(gaps_table.c.key)).select_from(both).where(is_lost)
+        query = sa.select(gaps_table.c.dataset, sa.func.min(gaps_table.c.key)).select_from(both)
+        query = query.where(kind != Kind.MISSING, is_lost)  # of a lake that is empty, nearly all gaps are missing files
         return self.database.read(lambda connection: dict(rows(connection, query.group_by(gaps_table.c.dataset))))
 
     def record(self, gaps: Iterable[Gap]) -> None:
